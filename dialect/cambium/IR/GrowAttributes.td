@@ -1,0 +1,137 @@
+//===- GrowAttributes.td - Attributes and enums -*- tablegen -*-===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef CAMBIUM_IR_GROWATTRIBUTES
+#define CAMBIUM_IR_GROWATTRIBUTES
+
+include "cambium/IR/GrowDialect.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+
+class Grow_Attr<string name, string attrMnemonic, list<Trait> traits = []>
+    : AttrDef<Grow_Dialect, name, traits> {
+  let mnemonic = attrMnemonic;
+}
+
+def Grow_Double : AttrParameter<"double", "a real number"> {
+  let parser = "::cambium::grow::parseReal($_parser)";
+  let printer = "::cambium::grow::printReal($_printer, $_self)";
+}
+
+class Grow_DefaultDouble<string value> : AttrParameter<"double", "a real number"> {
+  let parser = "::cambium::grow::parseReal($_parser)";
+  let printer = "::cambium::grow::printReal($_printer, $_self)";
+  let defaultValue = value;
+}
+
+//===----------------------------------------------------------------------===//
+// Optimizers
+//===----------------------------------------------------------------------===//
+
+def Grow_SgdAttr : Grow_Attr<"Sgd", "sgd"> {
+  let summary = "Stochastic gradient descent";
+  let description = [{
+    With gradient `g`, weight `w`, momentum buffer `m`:
+
+    ```
+    g' = g + weight_decay * w
+    m' = momentum * m + g'
+    w' = w - lr * (nesterov ? g' + momentum * m' : m')
+    ```
+
+    Example: `#grow.sgd<momentum = 0.9, nesterov = true>`
+  }];
+  let parameters = (ins Grow_DefaultDouble<"0.0">:$momentum,
+                        DefaultValuedParameter<"bool", "false">:$nesterov);
+  let assemblyFormat = "(`<` struct(params)^ `>`)?";
+}
+
+def Grow_AdamWAttr : Grow_Attr<"AdamW", "adamw"> {
+  let summary = "AdamW: Adam with decoupled weight decay";
+  let description = [{
+    Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019. At
+    step `t`, counted for each parameter from its birth:
+
+    ```
+    m' = beta1 * m + (1 - beta1) * g
+    v' = beta2 * v + (1 - beta2) * g * g
+    w' = w - lr * weight_decay * w
+           - lr * (m' / (1 - beta1^t)) / (sqrt(v' / (1 - beta2^t)) + epsilon)
+    ```
+
+    Example: `#grow.adamw<beta1 = 0.9, beta2 = 0.999>`
+  }];
+  let parameters = (ins Grow_DefaultDouble<"0.9">:$beta1,
+                        Grow_DefaultDouble<"0.999">:$beta2,
+                        Grow_DefaultDouble<"1e-8">:$epsilon);
+  let assemblyFormat = "(`<` struct(params)^ `>`)?";
+}
+
+def Grow_OptimizerAttr : AnyAttrOf<[Grow_SgdAttr, Grow_AdamWAttr],
+    "an optimizer: #grow.sgd or #grow.adamw">;
+
+//===----------------------------------------------------------------------===//
+// Initial values
+//===----------------------------------------------------------------------===//
+
+def Grow_ZeroAttr : Grow_Attr<"Zero", "zero"> {
+  let summary = "All elements are 0";
+}
+
+def Grow_KaimingAttr : Grow_Attr<"Kaiming", "kaiming"> {
+  let summary = "Normal values scaled for rectified layers";
+  let description = [{
+    Mean 0 and standard deviation `sqrt(2 / fan_in)`, where `fan_in` is the
+    product of all extents but the last. He et al., "Delving Deep into
+    Rectifiers", 2015.
+  }];
+}
+
+def Grow_ConstantAttr : Grow_Attr<"Constant", "constant"> {
+  let summary = "All elements are one value";
+  let parameters = (ins Grow_Double:$value);
+  let assemblyFormat = "`<` $value `>`";
+}
+
+def Grow_CopyAttr : Grow_Attr<"Copy", "copy"> {
+  let summary = "The values another parameter has at that moment";
+  let parameters = (ins "::mlir::FlatSymbolRefAttr":$source);
+  let assemblyFormat = "`<` $source `>`";
+}
+
+def Grow_InitAttr : AnyAttrOf<
+    [Grow_ZeroAttr, Grow_KaimingAttr, Grow_ConstantAttr, Grow_CopyAttr],
+    "initial values: #grow.zero, #grow.kaiming, #grow.constant or #grow.copy">;
+
+//===----------------------------------------------------------------------===//
+// Kernels
+//===----------------------------------------------------------------------===//
+
+def Grow_RegisterTileAttr : Grow_Attr<"RegisterTile", "register_tile"> {
+  let summary = "How a contraction kernel uses vector registers";
+  let description = [{
+    The inner loop holds `pixels` times `vectors` accumulators of `width` lanes.
+    A row ends with `tail_count` tiles of `tail_pixels` pixels, so that its
+    length divides without waste.
+  }];
+  let parameters = (ins "int64_t":$width, "int64_t":$vectors, "int64_t":$pixels,
+                        "int64_t":$tail_pixels, "int64_t":$tail_count);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
+//===----------------------------------------------------------------------===//
+// Enums
+//===----------------------------------------------------------------------===//
+
+def Grow_Reduction : I32EnumAttr<"Reduction", "how a map joins its branches", [
+    I32EnumAttrCase<"Sum", 0, "sum">,
+    I32EnumAttrCase<"Mean", 1, "mean">,
+    I32EnumAttrCase<"Concat", 2, "concat">]> {
+  let cppNamespace = "::cambium::grow";
+}
+
+#endif // CAMBIUM_IR_GROWATTRIBUTES

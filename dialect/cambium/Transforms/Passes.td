@@ -1,0 +1,143 @@
+//===- Passes.td - Passes of the grow dialect ---------------*- tablegen -*-===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef CAMBIUM_TRANSFORMS_PASSES
+#define CAMBIUM_TRANSFORMS_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+def GrowCollapse : Pass<"grow-collapse", "::mlir::func::FuncOp"> {
+  let summary = "Moves linear branches of maps to weight space";
+  let description = [{
+    A convolution or linear layer is linear in its weights, so the branches of a
+    `grow.map` whose bodies are linear become one layer on a weight expression:
+    sums of equal filters, of filters padded to a common window, concatenations,
+    scaled branches, biases, nested maps, and 1x1 convolutions followed by
+    another. The weight expression is differentiated like everything else, so
+    each branch keeps its own gradient, parameters and optimizer group. Maps of
+    the same input that are added collapse together.
+
+    A remark on each branch, or each class of equal branches, that stays says
+    why.
+  }];
+  let statistics = [
+    Statistic<"numCollapsed", "collapsed-branches",
+              "Branches moved to weight space">,
+    Statistic<"numKept", "kept-branches", "Branches that stay branches">];
+  let dependentDialects = ["::cambium::grow::GrowDialect"];
+}
+
+def GrowUnrollMaps : Pass<"grow-unroll-maps", "::mlir::func::FuncOp"> {
+  let summary = "Replaces maps by their branches, one after the other";
+  let description = [{
+    What cannot collapse is computed branch by branch: the body is inlined for
+    each tuple and the results are added (in order), scaled, or concatenated.
+  }];
+  let dependentDialects = ["::cambium::grow::GrowDialect"];
+}
+
+def GrowInference : Pass<"grow-inference", "::mlir::func::FuncOp"> {
+  let summary = "Puts layers in inference mode";
+  let description = [{
+    Batch normalisation then uses its running statistics.
+  }];
+  let dependentDialects = ["::cambium::grow::GrowDialect"];
+}
+
+def GrowDifferentiate : Pass<"grow-differentiate", "::mlir::ModuleOp"> {
+  let summary = "Makes a function of loss and gradients from a loss function";
+  let description = [{
+    Adds a function that computes what the loss function does and the gradient
+    of its scalar result with respect to every `grow.param` of the module, by
+    reverse-mode differentiation. Results: the loss, then one gradient for each
+    parameter in order of declaration, marked by the result attribute
+    `grow.gradient = @param`. A parameter that the loss does not depend on gets
+    zeros. Batch normalisation in training mode becomes statistics,
+    normalisation, and a `grow.set` for each running statistic.
+
+    Maps must have been collapsed or unrolled, and calls inlined.
+  }];
+  let options = [
+    Option<"function", "function", "std::string", "\"loss\"",
+           "The function to differentiate">,
+    Option<"result", "result", "std::string", "\"step\"",
+           "Name of the function to add">];
+  let statistics = [
+    Statistic<"numGradients", "gradients", "Parameters with a gradient">,
+    Statistic<"numUnused", "unused-parameters",
+              "Parameters that the loss does not depend on">];
+  let dependentDialects = ["::cambium::grow::GrowDialect",
+                           "::mlir::func::FuncDialect"];
+}
+
+def GrowApplyUpdates : Pass<"grow-apply-updates", "::mlir::ModuleOp"> {
+  let summary = "Turns gradient results into optimizer updates";
+  let description = [{
+    Removes the results marked `grow.gradient` from a function and adds
+    `grow.update`s. Parameters with the same gradient, the branches of a
+    collapsed sum, are updated together; their sum becomes a `grow.derived`
+    that the update writes and every function reads.
+  }];
+  let options = [
+    Option<"function", "function", "std::string", "\"step\"",
+           "The function with gradients">];
+  let statistics = [
+    Statistic<"numDerived", "derived-sums", "Sums that updates keep">];
+  let dependentDialects = ["::cambium::grow::GrowDialect"];
+}
+
+def GrowFormKernels : Pass<"grow-form-kernels", "::mlir::ModuleOp"> {
+  let summary = "Outlines fused pieces of functions as kernels";
+  let description = [{
+    Each contraction takes the pointwise operations that follow it as its
+    epilogue, pointwise operations with the same shape join, and every piece
+    becomes a `grow.kernel` with extents taken at run time and a
+    `grow.launch`. Equal kernels are one.
+  }];
+  let options = [
+    Option<"vectorWidth", "vector-width", "int64_t", "8",
+           "Lanes of a vector register in f32">];
+  let statistics = [
+    Statistic<"numKernels", "kernels", "Distinct kernels">,
+    Statistic<"numLaunches", "launches", "Kernel launches">,
+    Statistic<"numFused", "fused-ops", "Operations fused into another's kernel">];
+  let dependentDialects = ["::cambium::grow::GrowDialect"];
+}
+
+def GrowPlanMemory : Pass<"grow-plan-memory", "::mlir::ModuleOp"> {
+  let summary = "Assigns every intermediate tensor a place in one arena";
+  let description = [{
+    Lifetimes follow from the order of launches; a buffer gets the lowest offset
+    that no live buffer overlaps, largest first. Results of launches get the
+    attribute `grow.offsets` in bytes, functions `grow.arena_bytes`. Sizes are
+    linear in the batch; the plan is made for one batch size.
+  }];
+  let options = [
+    Option<"batch", "batch", "int64_t", "1", "Batch size to plan for">,
+    Option<"print", "print", "bool", "false",
+           "Print a table of buffers, lifetimes and peak to standard error">];
+  let statistics = [
+    Statistic<"numBuffers", "buffers", "Buffers in arenas">];
+  let dependentDialects = ["::cambium::grow::GrowDialect"];
+}
+
+def GrowLowerToLLVM : Pass<"grow-lower-to-llvm", "::mlir::ModuleOp"> {
+  let summary = "Lowers kernels to the LLVM dialect";
+  let description = [{
+    Replaces each `grow.kernel` by the LLVM functions of its phases, vectorised
+    for the given width, and removes everything else from the module.
+  }];
+  let options = [
+    Option<"vectorWidth", "vector-width", "int64_t", "8",
+           "Lanes of a vector register in f32">];
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+    "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect",
+    "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+}
+
+#endif // CAMBIUM_TRANSFORMS_PASSES

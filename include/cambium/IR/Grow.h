@@ -1,0 +1,62 @@
+//===- Grow.h - The grow dialect --------------------------------*- C++ -*-===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Operations, attributes and interfaces of the grow dialect, and the window
+// arithmetic that verifiers, the reference interpreter and kernels share.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef CAMBIUM_IR_GROW_H
+#define CAMBIUM_IR_GROW_H
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinAttributes.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+#include <array>
+
+namespace cambium::grow {
+
+/// Padding as [top, left, bottom, right] from its short or long form.
+std::array<int64_t, 4> expandPadding(llvm::ArrayRef<int64_t> padding);
+
+/// Number of window positions along one dimension, or kDynamic where the input
+/// is dynamic: floor((input + low + high - dilation * (window - 1) - 1) /
+/// stride) + 1. At most 0 where the window does not fit.
+int64_t windowPositions(int64_t input, int64_t low, int64_t high,
+                        int64_t window, int64_t stride, int64_t dilation);
+
+/// Pairwise equal but for dynamic extents.
+bool compatibleTypes(mlir::TypeRange inferred, mlir::TypeRange actual);
+
+/// Real numbers in attributes: as printed by `%g`-like shortest form that reads
+/// back to the same double.
+mlir::FailureOr<double> parseReal(mlir::AsmParser &parser);
+void printReal(mlir::AsmPrinter &printer, double value);
+
+} // namespace cambium::grow
+
+#include "cambium/IR/GrowEnums.h.inc"
+
+#include "cambium/IR/GrowInterfaces.h.inc"
+
+#include "cambium/IR/GrowDialect.h.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "cambium/IR/GrowAttributes.h.inc"
+
+#define GET_OP_CLASSES
+#include "cambium/IR/GrowOps.h.inc"
+
+#endif // CAMBIUM_IR_GROW_H

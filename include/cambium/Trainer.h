@@ -1,0 +1,180 @@
+//===- Trainer.h - Training and growing a network -*- C++ -*-===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef CAMBIUM_TRAINER_H
+#define CAMBIUM_TRAINER_H
+
+#include "cambium/Error.h"
+#include "cambium/Network.h"
+#include "cambium/Tensor.h"
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace cambium {
+
+/// Instruction set of the host kernels; Native asks the machine.
+enum class Isa { Native, Generic, AVX2, AVX512 };
+
+/// Where a trainer runs. Results are bit-identical for any thread count.
+struct Target {
+  /// 0 threads: one for each core.
+  static Target host(unsigned threads = 0, Isa isa = Isa::Native) {
+    return Target{threads, isa};
+  }
+  unsigned threads = 0;
+  Isa isa = Isa::Native;
+};
+
+/// Stochastic gradient descent as in PyTorch: g += decay·w; m = momentum·m + g;
+/// w -= lr·(nesterov ? g + momentum·m : m).
+struct Sgd {
+  float momentum = 0.0f;
+  bool nesterov = false;
+};
+
+/// AdamW (Loshchilov and Hutter, 2019): decay acts on the weight, not through
+/// the moments.
+struct AdamW {
+  float beta1 = 0.9f;
+  float beta2 = 0.999f;
+  float epsilon = 1e-8f;
+};
+
+struct GroupOptions {
+  /// Symbol of the group; empty: a free name is chosen.
+  std::string name;
+  std::variant<Sgd, AdamW> optimizer = Sgd{};
+  float learningRate = 0.01f;
+  float weightDecay = 0.0f;
+};
+
+/// Initial values of new parameters.
+struct Init {
+  enum class Kind { Zero, Kaiming, Constant, Copy };
+  static Init zero() { return {Kind::Zero, 0.0f, 0}; }
+  /// Normal with standard deviation sqrt(2 / fan in) (He et al., 2015).
+  static Init kaiming() { return {Kind::Kaiming, 0.0f, 0}; }
+  static Init constant(float value) { return {Kind::Constant, value, 0}; }
+  /// The values of the map's branch with this index; shapes must agree.
+  static Init copy(unsigned branch) { return {Kind::Copy, 0.0f, branch}; }
+
+  Kind kind = Kind::Zero;
+  float value = 0.0f;
+  unsigned branch = 0;
+};
+
+/// Adds `count` branches to the map called `map`. Every branch gets parameters
+/// of its own, shaped as those of the map's first branch; with `kernel`, the
+/// filters of the new branches have another size, padded so that the result
+/// keeps its shape.
+struct AddBranches {
+  std::string map;
+  unsigned count = 1;
+  /// Name of the optimizer group of the new parameters.
+  std::string group;
+  Init init = Init::zero();
+  std::optional<std::array<int64_t, 2>> kernel = std::nullopt;
+};
+
+/// What a growth did and cost.
+struct GrowthReport {
+  int64_t parametersAdded = 0;
+  int64_t kernelsCompiled = 0;
+  int64_t kernelsReused = 0;
+  double milliseconds = 0.0;
+  /// The compiler's remarks, such as branches that did not collapse.
+  std::vector<Diagnostic> remarks;
+};
+
+/// Bytes by category.
+struct MemoryReport {
+  int64_t parameters = 0;
+  /// Optimizer state and running statistics.
+  int64_t state = 0;
+  int64_t gradients = 0;
+  /// Activations that live from forward to backward.
+  int64_t keptForBackward = 0;
+  /// Everything else in the arena at its peak, and per-thread scratch.
+  int64_t workspace = 0;
+  /// The whole arena: gradients, kept and workspace share it by lifetime.
+  int64_t arena = 0;
+};
+
+struct Evaluation {
+  double loss = 0.0;
+  /// Share of rows whose largest output is at the label; NaN for targets that
+  /// are not class labels.
+  double accuracy = 0.0;
+};
+
+struct TrainerOptions {
+  Target target = Target::host();
+  /// Seed of every initial value.
+  uint64_t seed = 0;
+};
+
+/// Trains a network and grows it between steps. Parameters are allocated once
+/// and keep their address for life. Not thread-safe; uses threads inside. Every
+/// function throws Error for faults of its arguments and leaves the trainer as
+/// it was.
+class Trainer {
+public:
+  explicit Trainer(const Network &network, TrainerOptions options = {});
+  ~Trainer();
+  Trainer(Trainer &&) noexcept;
+  Trainer &operator=(Trainer &&) noexcept;
+
+  /// One forward, backward and update; returns the mean loss of the batch
+  /// before the update.
+  float step(const TensorView &inputs, const TensorView &targets);
+
+  /// Loss and accuracy in inference mode; parameters and running statistics
+  /// stay as they are.
+  Evaluation evaluate(const TensorView &inputs, const TensorView &targets);
+
+  /// The result of @forward in inference mode.
+  Tensor predict(const TensorView &inputs);
+
+  /// Returns the group's name, for AddBranches::group.
+  std::string addGroup(const GroupOptions &options);
+  void setLearningRate(const std::string &group, float learningRate);
+  float learningRate(const std::string &group) const;
+
+  GrowthReport grow(const AddBranches &growth);
+
+  MemoryReport memory() const;
+  /// Trained scalars.
+  int64_t parameterCount() const;
+  /// Names of the parameters in order of declaration.
+  std::vector<std::string> parameterNames() const;
+  /// A copy of a parameter's or a running statistic's values, by symbol.
+  Tensor parameter(const std::string &name) const;
+  void setParameter(const std::string &name, const TensorView &values);
+  /// Address of the values; stays the same for the parameter's life.
+  const float *parameterAddress(const std::string &name) const;
+  /// Copies of the optimizer's state: momentum, or the two AdamW moments.
+  std::vector<Tensor> optimizerState(const std::string &name) const;
+
+  /// The network as grown so far.
+  Network network() const;
+  /// The compiled step, for people: its IR after every pass.
+  std::string stepIR() const;
+
+private:
+  struct Impl;
+  std::unique_ptr<Impl> impl;
+};
+
+} // namespace cambium
+
+#endif // CAMBIUM_TRAINER_H
