@@ -55,7 +55,10 @@ if(CAMBIUM_CCACHE AND CAMBIUM_CCACHE_EXE)
       ${CAMBIUM_CCACHE_EXE})
 endif()
 
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+# One code model for libraries and executables lets both share the precompiled
+# header, which clang rejects when -fPIC and -fPIE differ.
+add_compile_options(-fPIC)
+
 if(CAMBIUM_SANITIZE)
   # The vptr and function checks need type information that packaged LLVM keeps
   # hidden.
