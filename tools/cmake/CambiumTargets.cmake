@@ -62,10 +62,24 @@ function(cambium_add_library name)
   endif()
 endfunction()
 
+# Environment of all tests. Packaged LLVM is not instrumented: it neither
+# unpoisons what its allocators hand to us (allow_user_poisoning=0) nor shows its
+# synchronisation to ThreadSanitizer (ignore_noninstrumented_modules=1).
+set(CAMBIUM_TEST_ENVIRONMENT
+    "ASAN_OPTIONS=detect_leaks=1:allow_user_poisoning=0:strict_init_order=1"
+    "UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1"
+    "TSAN_OPTIONS=halt_on_error=1:ignore_noninstrumented_modules=1"
+    "ASAN_SYMBOLIZER_PATH=${LLVM_TOOLS_BINARY_DIR}/llvm-symbolizer")
+
 # cambium_add_tool(<name> SOURCES <file>... [LINK <library>...] [MLIR])
 #
-# An executable build/bin/<name>.
+# An executable build/bin/<name>, built before lit's tests run.
 function(cambium_add_tool name)
+  _cambium_add_executable(${name} ${ARGN})
+  set_property(GLOBAL APPEND PROPERTY CAMBIUM_TOOLS ${name})
+endfunction()
+
+function(_cambium_add_executable name)
   cmake_parse_arguments(ARG "MLIR" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   _cambium_compile_settings(${name})
@@ -90,13 +104,14 @@ function(cambium_add_unittest name)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 600)
   endif()
-  cambium_add_tool(${name} SOURCES ${ARG_SOURCES}
-                   LINK ${ARG_LINK} GTest::gtest GTest::gtest_main ${mlir})
+  _cambium_add_executable(${name} SOURCES ${ARG_SOURCES}
+    LINK ${ARG_LINK} GTest::gtest GTest::gtest_main ${mlir})
   set_source_files_properties(${ARG_SOURCES} PROPERTIES COMPILE_DEFINITIONS
                               CAMBIUM_TEST_DIR="${CMAKE_CURRENT_SOURCE_DIR}")
   add_test(NAME ${name} COMMAND ${name}
            --gtest_output=xml:${PROJECT_BINARY_DIR}/test-results/${name}.xml)
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS unit)
+  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT ${ARG_TIMEOUT}
+                       ENVIRONMENT "${CAMBIUM_TEST_ENVIRONMENT}")
 endfunction()
 
 # cambium_add_subdirectories()
