@@ -62,13 +62,11 @@ function(cambium_add_library name)
   endif()
 endfunction()
 
-# Environment of all tests. Packaged LLVM is not instrumented: it neither
-# unpoisons what its allocators hand to us (allow_user_poisoning=0) nor shows its
-# synchronisation to ThreadSanitizer (ignore_noninstrumented_modules=1).
+# Environment of all tests. Packaged LLVM is not instrumented and does not
+# unpoison what its allocators hand to us, hence allow_user_poisoning=0.
 set(CAMBIUM_TEST_ENVIRONMENT
     "ASAN_OPTIONS=detect_leaks=1:allow_user_poisoning=0:strict_init_order=1"
     "UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1"
-    "TSAN_OPTIONS=halt_on_error=1:ignore_noninstrumented_modules=1"
     "ASAN_SYMBOLIZER_PATH=${LLVM_TOOLS_BINARY_DIR}/llvm-symbolizer")
 
 # cambium_add_tool(<name> SOURCES <file>... [LINK <library>...] [MLIR])
