@@ -9,6 +9,7 @@
 #define CAMBIUM_TRAINER_H
 
 #include "cambium/Error.h"
+#include "cambium/Isa.h"
 #include "cambium/Network.h"
 #include "cambium/Tensor.h"
 
@@ -21,9 +22,6 @@
 #include <vector>
 
 namespace cambium {
-
-/// Instruction set of the host kernels; Native asks the machine.
-enum class Isa { Native, Generic, AVX2, AVX512 };
 
 /// Where a trainer runs. Results are bit-identical for any thread count.
 struct Target {

@@ -17,15 +17,11 @@ class Grow_Attr<string name, string attrMnemonic, list<Trait> traits = []>
   let mnemonic = attrMnemonic;
 }
 
-def Grow_Double : AttrParameter<"double", "a real number"> {
+class Grow_Real<string default = ""> : AttrParameter<
+    "::cambium::grow::Real", "a real number", "double"> {
   let parser = "::cambium::grow::parseReal($_parser)";
   let printer = "::cambium::grow::printReal($_printer, $_self)";
-}
-
-class Grow_DefaultDouble<string value> : AttrParameter<"double", "a real number"> {
-  let parser = "::cambium::grow::parseReal($_parser)";
-  let printer = "::cambium::grow::printReal($_printer, $_self)";
-  let defaultValue = value;
+  let defaultValue = default;
 }
 
 //===----------------------------------------------------------------------===//
@@ -45,7 +41,7 @@ def Grow_SgdAttr : Grow_Attr<"Sgd", "sgd"> {
 
     Example: `#grow.sgd<momentum = 0.9, nesterov = true>`
   }];
-  let parameters = (ins Grow_DefaultDouble<"0.0">:$momentum,
+  let parameters = (ins Grow_Real<"0.0">:$momentum,
                         DefaultValuedParameter<"bool", "false">:$nesterov);
   let assemblyFormat = "(`<` struct(params)^ `>`)?";
 }
@@ -65,9 +61,9 @@ def Grow_AdamWAttr : Grow_Attr<"AdamW", "adamw"> {
 
     Example: `#grow.adamw<beta1 = 0.9, beta2 = 0.999>`
   }];
-  let parameters = (ins Grow_DefaultDouble<"0.9">:$beta1,
-                        Grow_DefaultDouble<"0.999">:$beta2,
-                        Grow_DefaultDouble<"1e-8">:$epsilon);
+  let parameters = (ins Grow_Real<"0.9">:$beta1,
+                        Grow_Real<"0.999">:$beta2,
+                        Grow_Real<"1e-8">:$epsilon);
   let assemblyFormat = "(`<` struct(params)^ `>`)?";
 }
 
@@ -93,7 +89,7 @@ def Grow_KaimingAttr : Grow_Attr<"Kaiming", "kaiming"> {
 
 def Grow_ConstantAttr : Grow_Attr<"Constant", "constant"> {
   let summary = "All elements are one value";
-  let parameters = (ins Grow_Double:$value);
+  let parameters = (ins Grow_Real<>:$value);
   let assemblyFormat = "`<` $value `>`";
 }
 
@@ -114,12 +110,11 @@ def Grow_InitAttr : AnyAttrOf<
 def Grow_RegisterTileAttr : Grow_Attr<"RegisterTile", "register_tile"> {
   let summary = "How a contraction kernel uses vector registers";
   let description = [{
-    The inner loop holds `pixels` times `vectors` accumulators of `width` lanes.
-    A row ends with `tail_count` tiles of `tail_pixels` pixels, so that its
-    length divides without waste.
+    The inner loop holds `tile` times `vectors` accumulators of `width` lanes. Up
+    to two tiles of `tail_tile` rows end a run of rows where that saves work.
   }];
-  let parameters = (ins "int64_t":$width, "int64_t":$vectors, "int64_t":$pixels,
-                        "int64_t":$tail_pixels, "int64_t":$tail_count);
+  let parameters = (ins "int64_t":$width, "int64_t":$vectors, "int64_t":$tile,
+                        "int64_t":$tail_tile);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
@@ -132,6 +127,9 @@ def Grow_Reduction : I32EnumAttr<"Reduction", "how a map joins its branches", [
     I32EnumAttrCase<"Mean", 1, "mean">,
     I32EnumAttrCase<"Concat", 2, "concat">]> {
   let cppNamespace = "::cambium::grow";
+  let genSpecializedAttr = 0;
 }
+
+def Grow_ReductionAttr : EnumAttr<Grow_Dialect, Grow_Reduction, "reduction">;
 
 #endif // CAMBIUM_IR_GROWATTRIBUTES

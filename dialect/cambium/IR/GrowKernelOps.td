@@ -21,7 +21,7 @@ def Grow_KernelOp : Grow_Op<"kernel",
     Example:
 
     ```mlir
-    grow.kernel @conv2d schedule <width = 8, vectors = 2, pixels = 6, tail_pixels = 4, tail_count = 1> {
+    grow.kernel @conv2d schedule <width = 8, vectors = 2, tile = 6, tail_tile = 4> {
     ^bb0(%x: tensor<?x?x?x?xf32>, %w: tensor<3x3x?x?xf32>, %b: tensor<?xf32>):
       %c = grow.conv2d %x, %w padding [1, 1]
           : (tensor<?x?x?x?xf32>, tensor<3x3x?x?xf32>) -> tensor<?x?x?x?xf32>

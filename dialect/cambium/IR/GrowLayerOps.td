@@ -15,7 +15,8 @@ include "cambium/IR/GrowBase.td"
 //===----------------------------------------------------------------------===//
 
 def Grow_MapOp : Grow_Op<"map",
-    [IsolatedFromAbove, SingleBlock, RecursiveMemoryEffects]> {
+    [AttrSizedOperandSegments, IsolatedFromAbove, SingleBlock,
+     RecursiveMemoryEffects]> {
   let summary = "One body over a list of parameter tuples";
   let description = [{
     Applies the body to the inputs and to each tuple of the list, and joins the
@@ -40,20 +41,25 @@ def Grow_MapOp : Grow_Op<"map",
     ```
   }];
   let arguments = (ins StrAttr:$name,
-                       EnumAttr<Grow_Dialect, Grow_Reduction, "reduction">:$reduction,
+                       Grow_ReductionAttr:$reduction,
                        I64Attr:$branches,
-                       Variadic<Grow_Tensor>:$operands);
+                       Variadic<Grow_Tensor>:$inputs,
+                       Variadic<Grow_Tensor>:$params);
   let results = (outs Grow_Tensor:$result);
   let regions = (region SizedRegion<1>:$body);
   let hasCustomAssemblyFormat = 1;
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     /// Number of operands in a tuple.
-    int64_t getTupleSize();
-    /// Number of inputs shared by all branches.
-    int64_t getNumInputs();
-    ::mlir::ValueRange getInputs();
-    ::mlir::ValueRange getTuple(int64_t branch);
+    int64_t getTupleSize() {
+      return getBody().getNumArguments() - getInputs().size();
+    }
+    /// The operands of one branch's tuple; `getParams()` holds all, branch by
+    /// branch.
+    ::mlir::ValueRange getTuple(int64_t branch) {
+      return ::mlir::ValueRange(getParams())
+          .slice(branch * getTupleSize(), getTupleSize());
+    }
     ::mlir::Value getYielded();
     /// The result's type for a body's result and a number of branches.
     static ::mlir::RankedTensorType joinedType(::mlir::RankedTensorType branch,

@@ -24,6 +24,8 @@
 #include "mlir/Interfaces/InferTypeOpInterface.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
+#include "llvm/ADT/bit.h"
+
 #include <array>
 
 namespace cambium::grow {
@@ -40,9 +42,22 @@ int64_t windowPositions(int64_t input, int64_t low, int64_t high,
 /// Pairwise equal but for dynamic extents.
 bool compatibleTypes(mlir::TypeRange inferred, mlir::TypeRange actual);
 
-/// Real numbers in attributes: as printed by `%g`-like shortest form that reads
-/// back to the same double.
-mlir::FailureOr<double> parseReal(mlir::AsmParser &parser);
+/// A real number as an attribute's parameter: compared and hashed by its bits.
+struct Real {
+  Real(double value) : value(value) {}
+  operator double() const { return value; }
+  bool operator==(const Real &other) const {
+    return llvm::bit_cast<uint64_t>(value) ==
+           llvm::bit_cast<uint64_t>(other.value);
+  }
+  friend llvm::hash_code hash_value(const Real &real) {
+    return llvm::hash_value(llvm::bit_cast<uint64_t>(real.value));
+  }
+
+  double value;
+};
+
+mlir::FailureOr<Real> parseReal(mlir::AsmParser &parser);
 void printReal(mlir::AsmPrinter &printer, double value);
 
 } // namespace cambium::grow

@@ -9,6 +9,8 @@
 #ifndef CAMBIUM_JIT_JIT_H
 #define CAMBIUM_JIT_JIT_H
 
+#include "cambium/Isa.h"
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -23,10 +25,6 @@ class ModuleOp;
 } // namespace mlir
 
 namespace cambium {
-
-/// Instruction sets that kernels are compiled for. Generic is the baseline of
-/// the host's architecture; Native stands for the best that the host can run.
-enum class Isa { Native, Generic, AVX2, AVX512 };
 
 /// The best instruction set that this machine can run.
 Isa detectIsa();
@@ -78,6 +76,7 @@ public:
   llvm::Expected<CompiledKernel> compile(mlir::ModuleOp module);
 
 private:
+  friend class CompiledKernel;
   struct State;
   explicit Jit(std::shared_ptr<State> state);
   std::shared_ptr<State> state;

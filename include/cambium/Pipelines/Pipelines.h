@@ -1,0 +1,58 @@
+//===- Pipelines.h - Named pipelines ----------------------------*- C++ -*-===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef CAMBIUM_PIPELINES_PIPELINES_H
+#define CAMBIUM_PIPELINES_PIPELINES_H
+
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassOptions.h"
+
+#include <string>
+
+namespace mlir {
+class DialectRegistry;
+}
+
+namespace cambium::grow {
+
+struct PipelineOptions : mlir::PassPipelineOptions<PipelineOptions> {
+  Option<std::string> loss{
+      *this, "loss", llvm::cl::desc("The function to differentiate"),
+      llvm::cl::init("loss")};
+  Option<int64_t> vectorWidth{
+      *this, "vector-width",
+      llvm::cl::desc("Lanes of a vector register in f32"), llvm::cl::init(8)};
+};
+
+/// `grow-simplify`: calls inlined, linear branches collapsed, the other maps
+/// unrolled.
+void buildSimplifyPipeline(mlir::OpPassManager &pm);
+
+/// `grow-gradients`: grow-simplify, then @step with the loss function's
+/// gradients as results.
+void buildGradientsPipeline(mlir::OpPassManager &pm,
+                            const PipelineOptions &options);
+
+/// `grow-train`: grow-gradients; then @step updates the parameters, all other
+/// functions are put in inference mode, and everything is kernels. Without a
+/// loss function only the latter.
+void buildTrainPipeline(mlir::OpPassManager &pm,
+                        const PipelineOptions &options);
+
+/// `grow-kernels`: what remains of functions outlined as kernels.
+void buildKernelsPipeline(mlir::OpPassManager &pm,
+                          const PipelineOptions &options);
+
+/// Registers the pipelines and every pass that they use under their flags.
+void registerPipelines();
+
+/// The dialects that networks and kernels are written in.
+void registerDialects(mlir::DialectRegistry &registry);
+
+} // namespace cambium::grow
+
+#endif // CAMBIUM_PIPELINES_PIPELINES_H

@@ -1,0 +1,88 @@
+//===- Dialect.cpp - The grow dialect ----------------===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "cambium/IR/Grow.h"
+
+#include "mlir/IR/DialectImplementation.h"
+#include "mlir/Transforms/InliningUtils.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace cambium::grow;
+
+#include "cambium/IR/GrowDialect.cpp.inc"
+#include "cambium/IR/GrowEnums.cpp.inc"
+#include "cambium/IR/GrowInterfaces.cpp.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "cambium/IR/GrowAttributes.cpp.inc"
+
+#define GET_OP_CLASSES
+#include "cambium/IR/GrowOps.cpp.inc"
+
+namespace {
+/// All operations are free of context, so calls between networks inline.
+struct GrowInlinerInterface : DialectInlinerInterface {
+  using DialectInlinerInterface::DialectInlinerInterface;
+
+  bool isLegalToInline(Operation *, Region *, bool, IRMapping &) const final {
+    return true;
+  }
+};
+} // namespace
+
+void GrowDialect::initialize() {
+  addInterfaces<GrowInlinerInterface>();
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "cambium/IR/GrowAttributes.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "cambium/IR/GrowOps.cpp.inc"
+      >();
+}
+
+std::array<int64_t, 4>
+cambium::grow::expandPadding(llvm::ArrayRef<int64_t> padding) {
+  if (padding.size() == 4)
+    return {padding[0], padding[1], padding[2], padding[3]};
+  assert(padding.size() == 2 && "verified to have two or four entries");
+  return {padding[0], padding[1], padding[0], padding[1]};
+}
+
+int64_t cambium::grow::windowPositions(int64_t input, int64_t low, int64_t high,
+                                       int64_t window, int64_t stride,
+                                       int64_t dilation) {
+  if (ShapedType::isDynamic(input) || ShapedType::isDynamic(window))
+    return ShapedType::kDynamic;
+  int64_t room = input + low + high - dilation * (window - 1) - 1;
+  return room < 0 ? 0 : room / stride + 1;
+}
+
+bool cambium::grow::compatibleTypes(TypeRange inferred, TypeRange actual) {
+  if (inferred.size() != actual.size())
+    return false;
+  for (auto [a, b] : llvm::zip(inferred, actual)) {
+    auto x = dyn_cast<ShapedType>(a), y = dyn_cast<ShapedType>(b);
+    if (!x || !y || x.getElementType() != y.getElementType() ||
+        failed(verifyCompatibleShape(x, y)))
+      return false;
+  }
+  return true;
+}
+
+FailureOr<Real> cambium::grow::parseReal(AsmParser &parser) {
+  double value;
+  if (parser.parseFloat(value))
+    return failure();
+  return Real(value);
+}
+
+void cambium::grow::printReal(AsmPrinter &printer, double value) {
+  printer.printFloat(APFloat(value));
+}

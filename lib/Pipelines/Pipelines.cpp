@@ -1,0 +1,77 @@
+//===- Pipelines.cpp - Named pipelines ------------------------------------===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "cambium/Pipelines/Pipelines.h"
+
+#include "cambium/IR/Grow.h"
+#include "cambium/Target/LLVM/LowerToLLVM.h"
+#include "cambium/Transforms/Passes.h"
+
+#include "mlir/Dialect/Func/Extensions/InlinerExtension.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+
+namespace cambium::grow {
+
+void buildSimplifyPipeline(OpPassManager &pm) {
+  pm.addPass(createInlinerPass());
+  pm.addNestedPass<func::FuncOp>(createGrowCollapse());
+  pm.addNestedPass<func::FuncOp>(createGrowUnrollMaps());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}
+
+void buildGradientsPipeline(OpPassManager &pm, const PipelineOptions &options) {
+  buildSimplifyPipeline(pm);
+  pm.addPass(createGrowDifferentiate({options.loss, "step"}));
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}
+
+void buildKernelsPipeline(OpPassManager &pm, const PipelineOptions &options) {
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  pm.addPass(createGrowFormKernels({options.vectorWidth}));
+}
+
+void buildTrainPipeline(OpPassManager &pm, const PipelineOptions &options) {
+  if (options.loss.empty())
+    buildSimplifyPipeline(pm);
+  else
+    buildGradientsPipeline(pm, options);
+  pm.addNestedPass<func::FuncOp>(createGrowInference());
+  if (!options.loss.empty())
+    pm.addPass(createGrowApplyUpdates({"step"}));
+  buildKernelsPipeline(pm, options);
+}
+
+void registerPipelines() {
+  registerGrowPasses();
+  registerTransformsPasses();
+  PassPipelineRegistration<>("grow-simplify",
+                             "Inline, collapse and unroll a network",
+                             buildSimplifyPipeline);
+  PassPipelineRegistration<PipelineOptions>(
+      "grow-gradients", "Make a function of loss and gradients",
+      buildGradientsPipeline);
+  PassPipelineRegistration<PipelineOptions>(
+      "grow-train", "Make kernels of a training step and of inference",
+      buildTrainPipeline);
+  PassPipelineRegistration<PipelineOptions>(
+      "grow-kernels", "Outline functions as kernels", buildKernelsPipeline);
+}
+
+void registerDialects(DialectRegistry &registry) {
+  registry.insert<GrowDialect, func::FuncDialect>();
+  func::registerInlinerExtension(registry);
+  registerLLVMTargetDialects(registry);
+}
+
+} // namespace cambium::grow
