@@ -27,7 +27,7 @@ separate_arguments(CAMBIUM_LLVM_DEFINITIONS NATIVE_COMMAND ${LLVM_DEFINITIONS})
 
 find_package(TBB REQUIRED CONFIG)
 find_package(Threads REQUIRED)
-find_package(ZLIB)
+find_package(ZLIB REQUIRED)
 if(CAMBIUM_BUILD_TESTS)
   find_package(GTest REQUIRED CONFIG)
 endif()
