@@ -54,9 +54,7 @@ class OpBuilder;
 
 namespace cambium {
 
-/// What a contraction computes. Output sizes come from the extents, so padding
-/// at the bottom and on the right need not be known: positions outside the
-/// input count as zeros.
+/// What a contraction computes. Positions outside the input count as zeros.
 struct ContractionSpec {
   enum class Kind { Forward, BackwardData, BackwardFilter };
 
@@ -65,7 +63,7 @@ struct ContractionSpec {
   bool linear = false;
   int64_t kernelH = 1, kernelW = 1;
   int64_t strideH = 1, strideW = 1;
-  int64_t padTop = 0, padLeft = 0;
+  int64_t padTop = 0, padBottom = 0, padLeft = 0, padRight = 0;
   int64_t dilationH = 1, dilationW = 1;
   int64_t groups = 1;
 

@@ -1,0 +1,121 @@
+//===- Contraction.cpp - Emits convolutions and matrix products -----------===//
+//
+// Part of the Cambium project, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "cambium/Target/LLVM/Contraction.h"
+#include "ContractionEmitter.h"
+
+using namespace mlir;
+
+namespace cambium {
+
+Extents<I64> ContractionEmitter::extents(Value dims) {
+  const TensorSlot slots[] = {layout.lhs, layout.rhs, layout.result};
+  return readExtents<I64>(spec, [&](int tensor, int64_t dimension) {
+    return I64(k, k.loadInt64(dims, slots[tensor].firstDim + dimension));
+  });
+}
+
+I64 ContractionEmitter::rowColumns(I64 row, I64 columns, I64 pixels) {
+  return pointwise() ? minOf(columns, pixels - row * columns) : columns;
+}
+
+void ContractionEmitter::copyRow(Value from, I64 existing, I64 channels,
+                                 Value to, I64 groupChannels,
+                                 I64 scratchColumns) {
+  int64_t skipped = std::max<int64_t>(-columns.shift, 0);
+  I64 left = minOf(std::max<int64_t>(columns.shift, 0), scratchColumns);
+  I64 count = maxOf(minOf(existing - skipped, scratchColumns - left), I64(0));
+  if (columns.shift > 0)
+    k.fillZero(to, left * groupChannels);
+  k.fillZero(k.at(to, (left + count) * groupChannels),
+             (scratchColumns - left - count) * groupChannels);
+  if (spec.groups == 1) {
+    k.copy(k.at(to, left * groupChannels), k.at(from, channels * skipped),
+           count * groupChannels);
+    return;
+  }
+  k.loop(0, count, [&](I64 column) {
+    k.loop(0, groupChannels, [&](I64 channel) {
+      Value value = k.loadFloat(from, (column + skipped) * channels + channel);
+      k.storeFloat(value, to, (left + column) * groupChannels + channel);
+    });
+  });
+}
+
+ContractionEmitter::Run ContractionEmitter::tapRun(I64 columnClass, I64 run) {
+  SmallVector<int64_t> column, firstTap, numTaps;
+  for (const auto &runs : columns.classes)
+    for (const TapRun &tapRun : runs) {
+      column.push_back(tapRun.column);
+      firstTap.push_back(tapRun.firstTap);
+      numTaps.push_back(tapRun.numTaps);
+    }
+  I64 index = columnClass * columns.runsPerClass() + run;
+  return {k.lookUp(column, index), k.lookUp(firstTap, index),
+          k.lookUp(numTaps, index)};
+}
+
+ContractionEmitter::Values
+ContractionEmitter::accumulate(Values accumulators, int64_t tile, I64 count,
+                               ArrayRef<Value> left, I64 leftStep,
+                               Value right) {
+  return k.loop(0, count, accumulators, [&](I64 step, ValueRange carried) {
+    Values rights, next;
+    for (int64_t v = 0; v < schedule.vectors; ++v)
+      rights.push_back(
+          k.load(right, step * block() + v * schedule.vectorWidth));
+    for (int64_t row = 0; row < tile; ++row) {
+      Value scalar = k.broadcast(k.loadFloat(left[row], step * leftStep));
+      for (int64_t v = 0; v < schedule.vectors; ++v)
+        next.push_back(
+            k.fma(scalar, rights[v], carried[row * schedule.vectors + v]));
+    }
+    return next;
+  });
+}
+
+ContractionEmitter::Values ContractionEmitter::zeroTile(int64_t tile) {
+  return Values(tile * schedule.vectors, k.zeroVector());
+}
+
+void ContractionEmitter::forTiles(I64 rows,
+                                  function_ref<void(int64_t, I64)> body) {
+  TileCounts<I64> counts = countTiles(schedule, rows);
+  k.loop(0, counts.tiles,
+         [&](I64 index) { body(schedule.tile, index * schedule.tile); });
+  if (schedule.tailTile >= schedule.tile)
+    return;
+  k.loop(0, counts.tailTiles, [&](I64 index) {
+    body(schedule.tailTile,
+         counts.tiles * schedule.tile + index * schedule.tailTile);
+  });
+}
+
+void ContractionEmitter::finish(Value accumulator, I64 offset, I64 channel,
+                                Value mask, const PhaseArguments &arguments) {
+  if (epilogue) {
+    OutputPoint point{offset.in(k), channel.in(k), mask, arguments.buffers};
+    accumulator = epilogue(k.builder, k.loc, accumulator, point);
+  }
+  k.store(accumulator, arguments.buffers[layout.result.buffer], offset, mask);
+}
+
+void emitContraction(OpBuilder &builder, Location loc, StringRef kernelName,
+                     const ContractionSpec &spec,
+                     const ContractionSchedule &schedule,
+                     const ContractionLayout &layout, EpilogueFn epilogue) {
+  KernelBuilder kernel(builder, loc, schedule.vectorWidth);
+  ContractionEmitter emitter{kernel,   kernelName,       spec, schedule, layout,
+                             epilogue, planColumns(spec)};
+  if (spec.kind == ContractionSpec::Kind::BackwardFilter)
+    emitFilterContraction(emitter);
+  else
+    emitRowContraction(emitter);
+}
+
+} // namespace cambium

@@ -1,0 +1,71 @@
+//===- ContractionEmitter.h - What the two emitters share -------*- C++ -*-===//
+//
+// Part of the Cambium project, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef CAMBIUM_LIB_TARGET_LLVM_CONTRACTIONEMITTER_H
+#define CAMBIUM_LIB_TARGET_LLVM_CONTRACTIONEMITTER_H
+
+#include "ContractionPlan.h"
+#include "KernelBuilder.h"
+
+namespace cambium {
+
+/// The contraction being emitted.
+struct ContractionEmitter {
+  using Values = llvm::SmallVector<mlir::Value>;
+
+  KernelBuilder &k;
+  llvm::StringRef kernelName;
+  const ContractionSpec &spec;
+  const ContractionSchedule &schedule;
+  const ContractionLayout &layout;
+  EpilogueFn epilogue;
+  ColumnPlan columns;
+
+  int64_t block() const { return schedule.vectors * schedule.vectorWidth; }
+  bool pointwise() const { return isPointwise(spec); }
+
+  Extents<I64> extents(mlir::Value dims);
+
+  /// Columns of a row that exist: fewer than `columns` only in the last row of
+  /// flat pixels.
+  I64 rowColumns(I64 row, I64 columns, I64 pixels);
+
+  /// Copies the columns of one group's channels into a scratch row and zeros
+  /// the rest of it. `from` is the row's first float of the group.
+  void copyRow(mlir::Value from, I64 existing, I64 channels, mlir::Value to,
+               I64 groupChannels, I64 scratchColumns);
+
+  /// The tap run of a column class.
+  struct Run {
+    I64 column, firstTap, numTaps;
+  };
+  Run tapRun(I64 columnClass, I64 run);
+
+  /// The products of `tile` rows and one channel block over `count` steps.
+  /// `left(row)` points to the row's first factor and `leftStep` leads to the
+  /// next; `right` points to packed vectors.
+  Values accumulate(Values accumulators, int64_t tile, I64 count,
+                    llvm::ArrayRef<mlir::Value> left, I64 leftStep,
+                    mlir::Value right);
+
+  Values zeroTile(int64_t tile);
+
+  /// Calls `body(tile, first)` for each tile of a run of rows.
+  void forTiles(I64 rows, llvm::function_ref<void(int64_t, I64)> body);
+
+  /// Passes an accumulator through the epilogue and stores it.
+  void finish(mlir::Value accumulator, I64 offset, I64 channel,
+              mlir::Value mask, const PhaseArguments &arguments);
+};
+
+void emitRowContraction(ContractionEmitter &emitter);
+void emitFilterContraction(ContractionEmitter &emitter);
+
+} // namespace cambium
+
+#endif // CAMBIUM_LIB_TARGET_LLVM_CONTRACTIONEMITTER_H

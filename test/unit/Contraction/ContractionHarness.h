@@ -1,0 +1,101 @@
+//===- ContractionHarness.h - Runs contractions and a naive peer *- C++ -*-===//
+//
+// Part of the Cambium project, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef CAMBIUM_TEST_UNIT_CONTRACTION_CONTRACTIONHARNESS_H
+#define CAMBIUM_TEST_UNIT_CONTRACTION_CONTRACTIONHARNESS_H
+
+#include "cambium/Jit/Jit.h"
+#include "cambium/Target/LLVM/Contraction.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+#include <cstddef>
+#include <random>
+
+namespace cambium::test {
+
+/// Memory whose neighbouring pages cannot be touched: the floats end (or, if
+/// `atStart`, begin) right at such a page. Filled with NaN.
+class GuardedFloats {
+public:
+  GuardedFloats(size_t count, bool atStart);
+  ~GuardedFloats();
+  GuardedFloats(GuardedFloats &&other) noexcept;
+  GuardedFloats(const GuardedFloats &) = delete;
+
+  float *data() { return floats; }
+  const float *data() const { return floats; }
+  size_t size() const { return count; }
+  float &operator[](size_t index) { return floats[index]; }
+  float operator[](size_t index) const { return floats[index]; }
+
+private:
+  void *mapping = nullptr;
+  size_t mappedBytes = 0;
+  float *floats = nullptr;
+  size_t count = 0;
+};
+
+/// A convolution's window and extents, of which the specs of all three kinds
+/// follow.
+struct Problem {
+  ContractionSpec window;
+  ContractionExtents extents;
+
+  /// Sets the output extents that padding and window imply.
+  void inferOutput();
+  ContractionSpec spec(ContractionSpec::Kind kind) const;
+  std::vector<int64_t> xShape() const, wShape() const, yShape() const;
+  /// The shapes of lhs, rhs and result, flattened.
+  std::vector<int64_t> dims(ContractionSpec::Kind kind) const;
+  std::string str() const;
+};
+
+using Floats = std::vector<float>;
+using Doubles = std::vector<double>;
+
+int64_t elements(const std::vector<int64_t> &shape);
+Floats randomFloats(int64_t count, std::mt19937 &random);
+/// lhs, rhs as the kind names them.
+Doubles naiveContraction(const Problem &problem, ContractionSpec::Kind kind,
+                         const Floats &lhs, const Floats &rhs);
+double relativeError(const float *actual, const Doubles &expected);
+
+/// The order and split of the tasks of a phase.
+enum class TaskOrder { AtOnce, OneByOne, Backwards };
+
+/// A contraction kernel in machine code.
+class ContractionKernel {
+public:
+  ContractionKernel(Jit &jit, const ContractionSpec &spec,
+                    const ContractionSchedule &schedule,
+                    EpilogueFn epilogue = nullptr,
+                    const ContractionLayout *layout = nullptr);
+
+  /// Runs all phases in guarded memory of exactly the sizes that
+  /// contractionLaunch asks for. `operands` and `resultFloats` follow the
+  /// layout's buffers without the workspace.
+  Floats run(const std::vector<int64_t> &dims,
+             const std::vector<Floats> &operands, int64_t resultFloats,
+             TaskOrder order = TaskOrder::AtOnce, bool guardStart = false);
+
+  ContractionSpec spec;
+  ContractionSchedule schedule;
+  ContractionLayout layout;
+  CompiledKernel code;
+};
+
+/// The context of all kernels of this process.
+mlir::MLIRContext &context();
+mlir::OwningOpRef<mlir::ModuleOp>
+contractionModule(const ContractionSpec &spec,
+                  const ContractionSchedule &schedule,
+                  const ContractionLayout &layout, EpilogueFn epilogue);
+
+} // namespace cambium::test
+
+#endif // CAMBIUM_TEST_UNIT_CONTRACTION_CONTRACTIONHARNESS_H
