@@ -1,3 +1,10 @@
+//===- Batches.cpp - Batches of normalised images ===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
 #include "Batches.h"
 
 #include <algorithm>
@@ -102,8 +109,8 @@ void Batches::copyAugmented(int64_t index, float *to) const {
     for (int64_t x = 0; x < set.width; ++x) {
       int64_t fromY = y - dy;
       int64_t fromX = (flip ? set.width - 1 - x : x) - dx;
-      bool inside = fromY >= 0 && fromY < set.height && fromX >= 0 &&
-                    fromX < set.width;
+      bool inside =
+          fromY >= 0 && fromY < set.height && fromX >= 0 && fromX < set.width;
       const uint8_t *pixel =
           inside ? from + (fromY * set.width + fromX) * set.channels : nullptr;
       for (int64_t c = 0; c < set.channels; ++c)

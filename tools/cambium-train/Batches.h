@@ -1,3 +1,10 @@
+//===- Batches.h - Batches of normalised images -*- C++ -*-===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
 #ifndef CAMBIUM_TRAIN_BATCHES_H
 #define CAMBIUM_TRAIN_BATCHES_H
 

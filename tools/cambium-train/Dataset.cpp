@@ -1,3 +1,10 @@
+//===- Dataset.cpp - Image sets named like MNIST ===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
 #include "Dataset.h"
 
 #include "Format.h"
@@ -71,8 +78,8 @@ void ImageSet::checkLabels(int64_t classes) const {
       throw Error("'" + labelsPath + "': label " + std::to_string(labels[i]) +
                   " of image " + std::to_string(i) +
                   " is out of range: the network has " +
-                  counted(classes, "class", "classes") + ", so labels are 0 to " +
-                  std::to_string(classes - 1));
+                  counted(classes, "class", "classes") +
+                  ", so labels are 0 to " + std::to_string(classes - 1));
 }
 
 Dataset loadDataset(const std::string &directory, int64_t limitTrain,

@@ -1,3 +1,10 @@
+//===- Dataset.h - Image sets named like MNIST -*- C++ -*-===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
 #ifndef CAMBIUM_TRAIN_DATASET_H
 #define CAMBIUM_TRAIN_DATASET_H
 

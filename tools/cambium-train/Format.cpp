@@ -1,3 +1,10 @@
+//===- Format.cpp - Text for people ===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
 #include "Format.h"
 
 #include <algorithm>

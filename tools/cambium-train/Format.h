@@ -1,3 +1,10 @@
+//===- Format.h - Text for people -*- C++ -*-===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
 #ifndef CAMBIUM_TRAIN_FORMAT_H
 #define CAMBIUM_TRAIN_FORMAT_H
 

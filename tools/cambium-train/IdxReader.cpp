@@ -1,3 +1,10 @@
+//===- IdxReader.cpp - Files in IDX format ===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
 #include "IdxReader.h"
 
 #include "Format.h"
@@ -187,9 +194,9 @@ int readMagic(ByteSource &source, const std::string &path,
                    " must be unsigned bytes (IDX type 0x08)");
   int rank = magic[3];
   if (rank < contents.minRank || rank > contents.maxRank)
-    fail(path, format("has %d dimension%s, but %s have %s", rank,
-                      rank == 1 ? "" : "s", contents.plural,
-                      contents.dimensions));
+    fail(path,
+         format("has %d dimension%s, but %s have %s", rank,
+                rank == 1 ? "" : "s", contents.plural, contents.dimensions));
   return rank;
 }
 
@@ -203,7 +210,8 @@ std::vector<int64_t> readShape(ByteSource &source, const std::string &path,
       fail(path, format("truncated: the header ends before the extent of "
                         "dimension %d of %d",
                         i + 1, rank));
-    int64_t extent = int64_t(raw[0]) << 24 | raw[1] << 16 | raw[2] << 8 | raw[3];
+    int64_t extent =
+        int64_t(raw[0]) << 24 | raw[1] << 16 | raw[2] << 8 | raw[3];
     if (extent == 0)
       fail(path, format("the extent of dimension %d of %d is 0; expected at "
                         "least 1",

@@ -1,0 +1,423 @@
+//===- TrainingRun.cpp - One training run ===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "TrainingRun.h"
+
+#include "Format.h"
+#include "Interrupt.h"
+#include "Machine.h"
+#include "NetworkText.h"
+#include "Report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+
+namespace cambium::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double secondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// The same error with a first line that says what was being done.
+Error inContext(const std::string &context, const Error &error) {
+  std::vector<Diagnostic> all = error.diagnostics();
+  all.insert(all.begin(), {Diagnostic::Severity::Error, "", context});
+  return Error(all);
+}
+
+/// All messages on one line.
+std::string oneLine(const Error &error) {
+  std::vector<std::string> parts;
+  for (const Diagnostic &diagnostic : error.diagnostics())
+    parts.push_back(
+        (diagnostic.location.empty() ? "" : diagnostic.location + ": ") +
+        diagnostic.message);
+  return join(parts, "; ");
+}
+
+std::string nameOf(const std::variant<Sgd, AdamW> &optimizer) {
+  if (const Sgd *sgd = std::get_if<Sgd>(&optimizer))
+    return format("sgd, momentum %g", sgd->momentum) +
+           (sgd->nesterov ? ", nesterov" : "");
+  const AdamW &adam = std::get<AdamW>(optimizer);
+  return format("adamw, beta1 %g, beta2 %g", adam.beta1, adam.beta2);
+}
+
+std::string now() {
+  std::time_t time = std::time(nullptr);
+  std::tm utc;
+  gmtime_r(&time, &utc);
+  char text[32];
+  std::strftime(text, sizeof(text), "%Y-%m-%d %H:%M UTC", &utc);
+  return text;
+}
+
+} // namespace
+
+TrainingRun::TrainingRun(const Options &options, Progress &progress)
+    : options(options), progress(progress) {}
+
+void TrainingRun::prepare() {
+  load();
+  compile();
+  checkFit();
+  scheduleGrowths();
+  describe();
+  // Before the training, not after it, is the time to learn that the folder
+  // cannot be written.
+  writeReport(record, options.output);
+}
+
+void TrainingRun::load() {
+  auto begin = Clock::now();
+  data = loadDataset(options.data, options.limitTrain, options.limitTest);
+  normalization = std::make_unique<Normalization>(data.train);
+  Batches::Options order;
+  order.batch = std::min(options.batch, data.train.count);
+  order.order = Batches::Order::Shuffled;
+  order.augment = options.augment;
+  order.seed = options.seed;
+  trainBatches = std::make_unique<Batches>(data.train, *normalization, order);
+  // The same batch size: one plan of the memory serves both, and tests do not
+  // hide in the memory of the report.
+  order.order = Batches::Order::File;
+  order.augment = false;
+  testBatches = std::make_unique<Batches>(data.test, *normalization, order);
+  stepsPerEpoch = trainBatches->perEpoch();
+  record.batch = order.batch;
+  record.imageShape =
+      extents({data.train.height, data.train.width, data.train.channels});
+  record.loadSeconds = secondsSince(begin);
+}
+
+void TrainingRun::compile() {
+  auto begin = Clock::now();
+  try {
+    TrainerOptions trainerOptions;
+    trainerOptions.target = Target::host(options.threads, options.isa());
+    trainerOptions.seed = options.seed;
+    trainer = std::make_unique<Trainer>(Network::load(options.network),
+                                        trainerOptions);
+  } catch (const Error &error) {
+    throw inContext("cannot use the network '" + options.network + "'", error);
+  }
+  for (const GroupDeclaration &group : groups(trainer->network().text())) {
+    if (options.learningRate)
+      trainer->setLearningRate(group.name, *options.learningRate);
+    float rate = trainer->learningRate(group.name);
+    record.groups.push_back({group.name, group.optimizer, rate, rate,
+                             static_cast<float>(group.weightDecay), 0, -1});
+  }
+  record.compileSeconds = secondsSince(begin);
+}
+
+void TrainingRun::checkFit() {
+  auto begin = Clock::now();
+  const ImageSet &train = data.train;
+  std::vector<float> image(train.pixelsPerImage(), 0.0f);
+  TensorView view(image.data(), {1, train.height, train.width, train.channels});
+  const int32_t label = 0;
+  int64_t classes;
+  try {
+    Tensor logits = trainer->predict(view);
+    if (logits.shape.size() != 2)
+      throw Error("@forward returns " + extents(logits.shape) +
+                  " for one image; expected 1xCLASSES");
+    classes = logits.shape[1];
+    if (std::isnan(trainer->evaluate(view, {&label, {1}}).accuracy))
+      throw Error("@loss does not take class labels; expected "
+                  "softmax_cross_entropy with int32 labels");
+  } catch (const Error &error) {
+    throw inContext("the network '" + options.network +
+                        "' does not fit the images of " + record.imageShape +
+                        " in '" + options.data + "'",
+                    error);
+  }
+  train.checkLabels(classes);
+  data.test.checkLabels(classes);
+  record.compileSeconds += secondsSince(begin);
+}
+
+void TrainingRun::scheduleGrowths() {
+  rates.kind = options.rateKind;
+  rates.totalSteps = totalSteps();
+  rates.warmupSteps = options.warmup.steps(stepsPerEpoch);
+  rates.dropEvery =
+      std::max<int64_t>(1, options.dropEvery.steps(stepsPerEpoch));
+  rates.dropFactor = options.dropFactor;
+
+  std::vector<std::string> maps = mapNames(trainer->network().text());
+  std::vector<std::string> texts = options.growTexts;
+  if (texts.empty() && !record.groups.empty())
+    texts =
+        defaultGrowths(maps, static_cast<double>(options.epochs),
+                       record.groups.front().learningRate,
+                       record.groups.front().weightDecay, options.onPlateau);
+  std::vector<GrowthSpec> specs;
+  for (size_t i = 0; i < texts.size() && texts[i] != "none"; ++i)
+    specs.push_back(parseGrowth(texts[i], i + 1, options.plateau));
+  warnOfMisfits(specs, maps);
+  growths = std::make_unique<GrowthSchedule>(specs, stepsPerEpoch);
+  for (const GrowthSpec &spec : growths->beyond(totalSteps()))
+    progress.warning("growth '" + spec.text + "' comes after the end of the " +
+                     counted(options.epochs, "epoch", "epochs") +
+                     " and will not happen");
+}
+
+/// Says at once what would fail in minutes.
+void TrainingRun::warnOfMisfits(const std::vector<GrowthSpec> &specs,
+                                const std::vector<std::string> &maps) {
+  std::set<std::string> groups;
+  for (const GroupRecord &group : record.groups)
+    groups.insert(group.name);
+  for (const GrowthSpec &spec : specs) {
+    if (std::find(maps.begin(), maps.end(), spec.growth.map) == maps.end())
+      progress.warning(
+          "growth '" + spec.text + "' will fail: the network has " +
+          (maps.empty() ? "no map that could grow"
+                        : "no map '" + spec.growth.map + "'; its maps are " +
+                              join(maps, ", ")));
+    if (!groups.insert(spec.group.name).second && spec.groupIsNew)
+      progress.warning("growth '" + spec.text + "': the group '" +
+                       spec.group.name +
+                       "' exists by then and keeps its optimizer and rate");
+  }
+}
+
+void TrainingRun::describe() {
+  record.networkPath = options.network;
+  record.dataPath = options.data;
+  record.trainImages = data.train.count;
+  record.testImages = data.test.count;
+  record.command = options.command;
+  record.date = now();
+  record.machine = describeMachine();
+  auto add = [&](const char *name, const std::string &value) {
+    record.configuration.emplace_back(name, value);
+  };
+  add("Epochs", std::to_string(options.epochs));
+  add("Batch", grouped(record.batch));
+  add("Steps in an epoch", grouped(stepsPerEpoch));
+  add("Learning rate",
+      options.rateName +
+          (rates.warmupSteps > 0
+               ? ", " + grouped(rates.warmupSteps) + " steps of warm-up"
+               : "") +
+          (rates.kind == RateSchedule::Kind::Step
+               ? format(", times %g every ", rates.dropFactor) +
+                     grouped(rates.dropEvery) + " steps"
+               : ""));
+  add("Augmentation", options.augment ? "flips and shifts" : "none");
+  add("Seed", std::to_string(options.seed));
+  add("Threads", options.threads == 0 ? "one for each core"
+                                      : std::to_string(options.threads));
+  add("Instruction set", options.isaName);
+  for (int64_t c = 0; c < data.train.channels; ++c)
+    add("Normalization",
+        format("mean %.4f, deviation %.4f", normalization->mean(c),
+               normalization->deviation(c)));
+  unsigned number = 0;
+  for (const GrowthSpec &spec : growths->pending())
+    add(("Growth " + std::to_string(++number)).c_str(), spec.text);
+}
+
+void TrainingRun::train() {
+  start = Clock::now();
+  noteStage();
+  progress.message(grouped(data.train.count) + " training and " +
+                   grouped(data.test.count) + " test images of " +
+                   record.imageShape + ", " +
+                   grouped(trainer->parameterCount()) + " parameters, " +
+                   counted(options.epochs, "epoch", "epochs") + " of " +
+                   counted(stepsPerEpoch, "step", "steps"));
+  for (int64_t epoch = 1; epoch <= options.epochs; ++epoch) {
+    if (!trainEpoch(epoch))
+      break;
+    writeReport(record, options.output);
+  }
+  record.interrupted = notedSignal() != 0;
+}
+
+std::string TrainingRun::finish() {
+  progress.clear();
+  record.trainSeconds = seconds();
+  record.peakResidentBytes = peakResidentBytes();
+  countParameters();
+  return writeReport(record, options.output);
+}
+
+/// Returns false if the run was interrupted.
+bool TrainingRun::trainEpoch(int64_t epoch) {
+  const int64_t firstStep = step();
+  trainBatches->start(epoch - 1);
+  for (Batch batch; trainBatches->next(batch);) {
+    growDue();
+    applyRates();
+    trainStep(batch);
+    if (notedSignal() != 0)
+      return false;
+    showProgress(epoch);
+  }
+  test(epoch, firstStep);
+  record.trainSeconds = seconds();
+  record.peakResidentBytes = peakResidentBytes();
+  return notedSignal() == 0;
+}
+
+void TrainingRun::trainStep(const Batch &batch) {
+  auto begin = Clock::now();
+  float loss = trainer->step(batch.imageView(), batch.labelView());
+  double milliseconds = secondsSince(begin) * 1e3;
+  record.steps.push_back({seconds(), milliseconds, loss});
+  growths->record(loss);
+  StageRecord &stage = record.stages.back();
+  if (step() == stage.firstStep + 1) {
+    // The arena is planned in the first step.
+    stage.memory = trainer->memory();
+    stage.residentBytes = residentBytes();
+  }
+  if (!std::isfinite(loss))
+    throw Error(format("the loss is %g in step ", loss) + grouped(step()) +
+                "; lower the learning rates (--learning-rate, lr= in --grow) "
+                "or use --warmup");
+}
+
+void TrainingRun::applyRates() {
+  double factor = rates.factor(step());
+  if (factor == appliedFactor)
+    return;
+  for (GroupRecord &group : record.groups) {
+    group.finalLearningRate = static_cast<float>(group.learningRate * factor);
+    trainer->setLearningRate(group.name, group.finalLearningRate);
+  }
+  appliedFactor = factor;
+}
+
+void TrainingRun::growDue() {
+  for (const GrowthSpec &spec : growths->due(step()))
+    grow(spec);
+}
+
+void TrainingRun::grow(const GrowthSpec &spec) {
+  GrowthRecord growth;
+  growth.step = step();
+  growth.epoch = static_cast<double>(step()) / stepsPerEpoch;
+  growth.seconds = seconds();
+  growth.growth = spec.growth;
+  try {
+    ensureGroup(spec);
+    growth.report = trainer->grow(spec.growth);
+  } catch (const Error &error) {
+    growth.error = oneLine(error);
+    progress.warning("growth '" + spec.text +
+                     "' failed, training goes on: " + growth.error);
+  }
+  for (const GroupRecord &group : record.groups)
+    if (group.name == spec.group.name) {
+      growth.optimizer = group.optimizer;
+      growth.learningRate = group.learningRate;
+    }
+  growth.parametersAfter = trainer->parameterCount();
+  record.growths.push_back(growth);
+  if (!growth.error.empty())
+    return;
+  noteStage();
+  progress.grew(growth);
+}
+
+void TrainingRun::ensureGroup(const GrowthSpec &spec) {
+  for (const GroupRecord &group : record.groups)
+    if (group.name == spec.group.name)
+      return;
+  trainer->addGroup(spec.group);
+  record.groups.push_back(
+      {spec.group.name, nameOf(spec.group.optimizer), spec.group.learningRate,
+       spec.group.learningRate, spec.group.weightDecay,
+       static_cast<unsigned>(record.growthCount() + 1), -1});
+  appliedFactor = -1.0;
+}
+
+void TrainingRun::noteStage() {
+  StageRecord stage = {step(), trainer->parameterCount(), trainer->memory(),
+                       residentBytes()};
+  // Two growths before the same step are one stage.
+  if (!record.stages.empty() && record.stages.back().firstStep == step())
+    record.stages.pop_back();
+  record.stages.push_back(stage);
+}
+
+void TrainingRun::test(int64_t epoch, int64_t firstStep) {
+  const double trained = record.steps.back().seconds;
+  const double before = firstStep == 0 ? 0.0 : record.epochs.back().seconds;
+  double loss = 0.0, hits = 0.0;
+  testBatches->start(0);
+  for (Batch batch; testBatches->next(batch);) {
+    Evaluation result = trainer->evaluate(batch.imageView(), batch.labelView());
+    loss += result.loss * batch.size;
+    hits += result.accuracy * batch.size;
+    if (notedSignal() != 0)
+      return;
+  }
+  double trainLoss = 0.0;
+  for (int64_t i = firstStep; i < step(); ++i)
+    trainLoss += record.steps[i].loss;
+  EpochRecord done;
+  done.epoch = epoch;
+  done.seconds = seconds();
+  done.trainLoss = trainLoss / stepsPerEpoch;
+  done.testLoss = loss / data.test.count;
+  done.testAccuracy = hits / data.test.count;
+  done.imagesPerSecond = stepsPerEpoch * record.batch / (trained - before);
+  done.parameters = trainer->parameterCount();
+  done.residentBytes = residentBytes();
+  record.epochs.push_back(done);
+  progress.epochDone(done, options.epochs);
+}
+
+void TrainingRun::showProgress(int64_t epoch) {
+  if (!progress.wants(record.steps.back().seconds))
+    return;
+  const auto &steps = record.steps;
+  const size_t window = std::min<size_t>(20, steps.size());
+  ProgressState state;
+  state.epoch = epoch;
+  state.epochs = options.epochs;
+  state.stepsPerEpoch = stepsPerEpoch;
+  state.stepInEpoch = step() - (epoch - 1) * stepsPerEpoch;
+  for (size_t i = steps.size() - window; i < steps.size(); ++i) {
+    state.loss += steps[i].loss / window;
+    state.imagesPerSecond += steps[i].milliseconds / window;
+  }
+  state.imagesPerSecond = record.batch * 1e3 / state.imagesPerSecond;
+  if (!record.epochs.empty())
+    state.accuracy = record.accuracy();
+  state.seconds = steps.back().seconds;
+  state.residentBytes = residentBytes();
+  const MemoryReport &memory = record.stages.back().memory;
+  state.networkBytes = memory.parameters + memory.state + memory.arena;
+  progress.show(state);
+}
+
+/// How many parameters each group has in the end.
+void TrainingRun::countParameters() {
+  const auto declared = parameterGroups(trainer->network().text());
+  for (GroupRecord &group : record.groups)
+    group.parameters = declared.empty() ? -1 : 0;
+  for (const auto &[parameter, group] : declared)
+    for (GroupRecord &known : record.groups)
+      if (known.name == group)
+        known.parameters +=
+            static_cast<int64_t>(trainer->parameter(parameter).data.size());
+}
+
+double TrainingRun::seconds() const { return secondsSince(start); }
+
+} // namespace cambium::train
