@@ -1,0 +1,69 @@
+//===- KernelEmitter.h - From grow.kernel to host code ----------*- C++ -*-===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// Emits the body of a `grow.kernel` as the functions of its phases, in scf,
+// arith, math, vector and llvm ops, and computes what a launch of it needs. A
+// body is one of:
+//
+//   * a contraction, then elementwise operations on its result;
+//   * elementwise operations on tensors of one shape (with vectors over the
+//     last dimension, and inference-mode normalisation among them);
+//   * any other single operation;
+//   * `grow.optimizer`.
+//
+// buffers  the kernel's operands, its results, then a workspace where
+//          LaunchSizes asks for one
+// dims     the extents of operands and results in that order
+//
+// Of an optimizer kernel:
+//
+// buffers  gradient; the derived sum with `sum` or `accumulate`; then for each
+//          parameter float[8] rates, the parameter, and its state: nothing
+//          (SGD without momentum), momentum (SGD), or both moments (AdamW)
+// dims     the gradient's extents, then the number of parameters
+// rates    lr, weight_decay, then for SGD momentum, for AdamW beta1, beta2,
+//          epsilon, 1 / (1 - beta1^t), 1 / (1 - beta2^t); the rest is unused
+//
+// One compiled kernel serves all extents that fit its types. Splitting tasks
+// among threads in another way, or running them in another order, changes no
+// bit of the results.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef CAMBIUM_TARGET_LLVM_KERNELEMITTER_H
+#define CAMBIUM_TARGET_LLVM_KERNELEMITTER_H
+
+#include "cambium/IR/Grow.h"
+#include "cambium/Target/LLVM/Contraction.h"
+#include "cambium/Target/LLVM/LaunchSizes.h"
+#include "mlir/IR/BuiltinOps.h"
+
+namespace cambium::grow {
+
+/// Number of floats in the rates of a parameter.
+inline constexpr int64_t optimizerRates = 8;
+
+/// The contraction that a convolution, a linear layer or a gradient of one
+/// computes. Fails, without a diagnostic, for other operations and for windows
+/// that are not static.
+mlir::FailureOr<ContractionSpec> contractionSpec(mlir::Operation *op);
+
+/// Emits `<name>_phase0`, `<name>_phase1`, ... at the end of `into`, for
+/// vectors of `vectorWidth` floats: 4, 8 or 16. Where the kernel has a
+/// schedule, its width counts. Fails with a diagnostic on the kernel if its
+/// body is none of the above.
+mlir::LogicalResult emitKernel(KernelOp kernel, int64_t vectorWidth,
+                               mlir::ModuleOp into);
+
+/// Tasks, workspace and scratch for concrete `dims`. Fails with a diagnostic on
+/// the kernel if its body is none of the above or `dims` has the wrong length.
+mlir::FailureOr<LaunchSizes> launchSizes(KernelOp kernel,
+                                         llvm::ArrayRef<int64_t> dims);
+
+} // namespace cambium::grow
+
+#endif // CAMBIUM_TARGET_LLVM_KERNELEMITTER_H
