@@ -263,12 +263,28 @@ private:
                      x, y) +
               series.color + "\"><title>" + escaped(point.tip) +
               "</title></circle>\n";
-      if (!point.name.empty())
-        dots += text(x, y - 10, "middle", point.name, "name");
     }
     return "<path d=\"" + path + "\" class=\"line " + series.color +
            (series.dashed ? " dashed" : "") + "\"/>\n" +
-           (series.dots ? dots : "");
+           (series.dots ? dots : "") + paintNames(panel, series, top, bottom);
+  }
+
+  /// Names below the dots, or above them near the axis; one that would run into
+  /// the one before is left out.
+  std::string paintNames(const Panel &panel, const Series &series, double top,
+                         double bottom) const {
+    std::string svg;
+    double end = 0.0;
+    for (const Point &point : series.points) {
+      double x = xOf(point.x), y = yOf(panel, point.y, top, bottom);
+      double half = textWidth(point.name) / 2;
+      if (point.name.empty() || x - half < end + 5)
+        continue;
+      svg += text(x, bottom - y > 30 ? y + 20 : y - 10, "middle", point.name,
+                  "name");
+      end = x + half;
+    }
+    return svg;
   }
 
   std::string paintSeries(const Panel &panel, double panelTop,

@@ -206,7 +206,7 @@ std::string learningSection(const History &history) {
                               growth->growth.map + " +" +
                               std::to_string(growth->growth.count)});
   size_t bucket = (history.steps.size() + 149) / 150;
-  return "<div class=\"card\">" + chart.svg() + "</div>\n" +
+  return "<div class=\"card wide\">" + chart.svg() + "</div>\n" +
          "<p class=\"note\">Training loss: mean of " +
          counted(bucket, "step", "steps") +
          " (line), 10th to 90th percentile of single steps (band). Test: the "
@@ -228,7 +228,8 @@ Series inProportion(const Series &series) {
   if (series.points.size() < 2)
     return line;
   const Point &first = series.points.front(), &last = series.points.back();
-  line.points = {first, {last.x, first.y * last.x / first.x, ""}};
+  line.points = {{first.x, first.y, ""},
+                 {last.x, first.y * last.x / first.x, ""}};
   return line;
 }
 
@@ -248,14 +249,23 @@ std::string overParameters(const History &history, const std::string &title,
   double low = 0.0, high = 0.0;
   for (const Series &one : panel.series)
     cover(one, low, high);
-  panel.y = linearAxis(0.0, high, 4,
+  panel.y = linearAxis(0.0, high, 5,
                        [](double value) { return format("%g", value); });
   chart.panels.push_back(panel);
   return "<div class=\"card\">" + chart.svg() + "</div>";
 }
 
-std::string stageName(size_t stage) {
-  return stage == 0 ? "start" : "growth " + std::to_string(stage);
+/// The number of the last growth before the stage; 0 for the first stage.
+int64_t stageGrowth(const History &history, size_t stage) {
+  int64_t number = 0;
+  for (const GrowthRecord *growth : succeeded(history))
+    number += growth->step <= history.stages[stage].firstStep ? 1 : 0;
+  return number;
+}
+
+std::string stageName(const History &history, size_t stage) {
+  int64_t number = stageGrowth(history, stage);
+  return number == 0 ? "start" : "after growth " + std::to_string(number);
 }
 
 std::string costCharts(const History &history) {
@@ -267,9 +277,10 @@ std::string costCharts(const History &history) {
   for (size_t i = 0; i < history.stages.size(); ++i) {
     const StageRecord &stage = history.stages[i];
     double x = stage.parameters;
-    std::string name = i == 0 ? "start" : std::to_string(i);
-    std::string tip =
-        stageName(i) + ": " + count(stage.parameters) + " parameters, ";
+    int64_t number = stageGrowth(history, i);
+    std::string name = number == 0 ? "start" : std::to_string(number);
+    std::string tip = stageName(history, i) + ": " + count(stage.parameters) +
+                      " parameters, ";
     double median = history.stageMilliseconds(i);
     if (median > 0.0) {
       time.points.push_back({x, median, tip + format("%.2f ms", median), name});
@@ -288,7 +299,7 @@ std::string costCharts(const History &history) {
 std::string costTable(const History &history) {
   std::vector<std::string> titles = {""};
   for (size_t i = 0; i < history.stages.size(); ++i)
-    titles.push_back("#" + stageName(i));
+    titles.push_back("#" + stageName(history, i));
   Table table(titles);
   auto add = [&](const char *name, const char *type, auto value) {
     std::vector<std::string> cells = {name};

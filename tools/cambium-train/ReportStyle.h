@@ -49,9 +49,10 @@ pre { background: var(--card); border: 1px solid var(--line);
   border-radius: 8px; padding: 16px 18px 8px; margin: 12px 0;
   overflow-x: auto; }
 .pair { display: grid; gap: 12px;
-  grid-template-columns: repeat(auto-fit, minmax(400px, 1fr)); }
+  grid-template-columns: repeat(auto-fit, minmax(min(400px, 100%), 1fr)); }
 .pair .card { margin: 0; }
-svg { display: block; width: 100%; height: auto; min-width: 360px; }
+svg { display: block; width: 100%; height: auto; min-width: 320px; }
+.wide svg { min-width: 640px; }
 svg text { font-size: 13px; fill: var(--text); }
 svg .title { font-weight: 600; }
 svg .tick, svg .axis { fill: var(--soft); }
@@ -87,7 +88,7 @@ tr.sum td { font-weight: 620; }
 tr.part td:first-child { padding-left: 26px; color: var(--soft); }
 td.error { color: var(--red); }
 .columns { display: grid; gap: 0 32px;
-  grid-template-columns: repeat(auto-fit, minmax(380px, 1fr)); }
+  grid-template-columns: repeat(auto-fit, minmax(min(380px, 100%), 1fr)); }
 .facts td:first-child { color: var(--soft); width: 38%; }
 .facts td { overflow-wrap: anywhere; }
 footer { margin-top: 40px; color: var(--soft); font-size: 13px; }
@@ -102,7 +103,7 @@ footer { margin-top: 40px; color: var(--soft); font-size: 13px; }
   .tiles { grid-template-columns: repeat(4, 1fr); }
   .tiles dd { font-size: 13pt; }
   .pair { grid-template-columns: 1fr 1fr; }
-  svg { min-width: 0; }
+  svg, .wide svg { min-width: 0; }
   table { font-size: 9pt; }
   th, td { padding: 3px 6px; }
 }
