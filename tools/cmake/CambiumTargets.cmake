@@ -65,7 +65,7 @@ endfunction()
 # Environment of all tests. Packaged LLVM is not instrumented and does not
 # unpoison what its allocators hand to us, hence allow_user_poisoning=0.
 set(CAMBIUM_TEST_ENVIRONMENT
-    "ASAN_OPTIONS=detect_leaks=1:allow_user_poisoning=0:strict_init_order=1"
+    "ASAN_OPTIONS=detect_leaks=1:allow_user_poisoning=0"
     "UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1"
     "ASAN_SYMBOLIZER_PATH=${LLVM_TOOLS_BINARY_DIR}/llvm-symbolizer")
 
