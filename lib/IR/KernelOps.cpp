@@ -7,8 +7,19 @@
 
 #include "cambium/IR/Grow.h"
 
+#include "mlir/IR/OwningOpRef.h"
+
 using namespace mlir;
 using namespace cambium::grow;
+
+std::string KernelOp::getContent() {
+  OwningOpRef<KernelOp> copy(cast<KernelOp>(getOperation()->clone()));
+  copy->setSymName("kernel");
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  copy->print(stream, OpPrintingFlags().useLocalScope());
+  return text;
+}
 
 /// True if a buffer of type `actual` may be passed where a kernel takes
 /// `taken`, whose dynamic extents are read at run time.

@@ -36,6 +36,10 @@ def Grow_KernelOp : Grow_Op<"kernel",
   let assemblyFormat = [{
     $sym_name (`schedule` $schedule^)? attr-dict-with-keyword $body
   }];
+  let extraClassDeclaration = [{
+    /// The kernel's text under a common name: equal kernels have equal text.
+    std::string getContent();
+  }];
 }
 
 def Grow_OptimizerOp : Grow_Op<"optimizer", [ParentOneOf<["KernelOp"]>]> {

@@ -1,0 +1,342 @@
+//===- HostProgram.cpp - A module compiled for this machine ---------------===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "cambium/API/HostProgram.h"
+
+#include "cambium/IR/Grow.h"
+#include "cambium/Runtime/Initialize.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+#include <cstring>
+
+using namespace mlir;
+using namespace cambium;
+using namespace cambium::grow;
+
+//===----------------------------------------------------------------------===//
+// Stored tensors
+//===----------------------------------------------------------------------===//
+
+static OptimizerGroup groupOf(GroupOp op) {
+  OptimizerGroup group;
+  group.learningRate = op.getLr().convertToDouble();
+  group.weightDecay = op.getWeightDecay().convertToDouble();
+  if (auto sgd = dyn_cast<SgdAttr>(op.getOptimizer()))
+    group.rule =
+        SgdRule{static_cast<float>(sgd.getMomentum()), sgd.getNesterov()};
+  else if (auto adamw = dyn_cast<AdamWAttr>(op.getOptimizer()))
+    group.rule = AdamWRule{static_cast<float>(adamw.getBeta1()),
+                           static_cast<float>(adamw.getBeta2()),
+                           static_cast<float>(adamw.getEpsilon())};
+  return group;
+}
+
+static void fillValues(const ParameterStore &store, const std::string &name,
+                       Attribute init, uint64_t seed, StoredTensor &tensor) {
+  float *values = tensor.values->data();
+  TypeSwitch<Attribute>(init)
+      .Case([&](ZeroAttr) {
+        initialize(InitKind::Zero, 0.0, seed, name, tensor.shape, values);
+      })
+      .Case([&](KaimingAttr) {
+        initialize(InitKind::Kaiming, 0.0, seed, name, tensor.shape, values);
+      })
+      .Case([&](ConstantAttr constant) {
+        initialize(InitKind::Constant, constant.getValue(), seed, name,
+                   tensor.shape, values);
+      })
+      .Case([&](CopyAttr copy) {
+        const StoredTensor *source =
+            store.find(copy.getSource().getValue().str());
+        std::memcpy(values, source->values->data(),
+                    tensor.elements() * sizeof(float));
+      });
+}
+
+/// Parameters that are copied come before their copies.
+static void addInOrder(ModuleOp module, ParamOp param,
+                       llvm::function_ref<void(ParamOp)> add) {
+  if (auto copy = dyn_cast<CopyAttr>(param.getInit()))
+    if (auto source = module.lookupSymbol<ParamOp>(copy.getSource()))
+      if (source != param)
+        addInOrder(module, source, add);
+  add(param);
+}
+
+std::vector<std::string> cambium::addStored(ParameterStore &store,
+                                            ModuleOp module, uint64_t seed) {
+  std::vector<std::string> added;
+  auto addTensor = [&](StringRef symbol, StoredTensor::Kind kind,
+                       RankedTensorType type, StringRef group,
+                       Attribute init) -> StoredTensor * {
+    std::string name = symbol.str();
+    if (store.find(name))
+      return nullptr;
+    StoredTensor &tensor =
+        store.add(name, kind, type.getShape().vec(), group.str());
+    added.push_back(name);
+    if (init)
+      fillValues(store, name, init, seed, tensor);
+    return &tensor;
+  };
+  for (auto group : module.getOps<GroupOp>())
+    if (!store.findGroup(group.getSymName().str()))
+      store.addGroup(group.getSymName().str(), groupOf(group));
+  for (auto param : module.getOps<ParamOp>())
+    addInOrder(module, param, [&](ParamOp op) {
+      addTensor(op.getSymName(), StoredTensor::Kind::Parameter,
+                op.getTensorType(), op.getGroup(), op.getInit());
+    });
+  for (auto state : module.getOps<StateOp>())
+    addTensor(state.getSymName(), StoredTensor::Kind::State,
+              state.getTensorType(), "", state.getInit());
+  return added;
+}
+
+/// Makes the store's derived sums those of the module.
+static void replaceDerived(ParameterStore &store, ModuleOp module) {
+  std::vector<std::string> old;
+  for (const auto &[name, tensor] : store.tensors())
+    if (tensor.kind == StoredTensor::Kind::Derived)
+      old.push_back(name);
+  for (const std::string &name : old)
+    store.remove(name);
+  for (auto derived : module.getOps<DerivedOp>()) {
+    StoredTensor &tensor = store.add(derived.getSymName().str(),
+                                     StoredTensor::Kind::Derived,
+                                     derived.getTensorType().getShape().vec());
+    for (auto term : derived.getTerms().getAsRange<FlatSymbolRefAttr>())
+      tensor.terms.push_back(term.getValue().str());
+  }
+  store.refreshDerived();
+}
+
+//===----------------------------------------------------------------------===//
+// From a memory plan to a plan
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+class PlanBuilder {
+public:
+  PlanBuilder(const MemoryPlan &memory, func::FuncOp function,
+              const KernelCache::Request &code, ParameterStore &store)
+      : memory(memory), function(function), code(code), store(store) {}
+
+  BoundPlan build();
+
+private:
+  Slot slotOf(Value value);
+  int64_t storedIndex(StringRef name);
+  void addLaunch(const MemoryPlan::Launch &launch);
+  void addUpdates(LaunchOp op, Launch &launch);
+
+  const MemoryPlan &memory;
+  func::FuncOp function;
+  const KernelCache::Request &code;
+  ParameterStore &store;
+  BoundPlan bound;
+};
+
+int64_t PlanBuilder::storedIndex(StringRef name) {
+  std::vector<std::string> &names = bound.plan.stored;
+  auto known = llvm::find(names, name);
+  if (known != names.end())
+    return known - names.begin();
+  names.push_back(name.str());
+  bound.stored.push_back(store.find(name.str()));
+  assert(bound.stored.back() && "the store holds all of the module's symbols");
+  return names.size() - 1;
+}
+
+Slot PlanBuilder::slotOf(Value value) {
+  value = viewedValue(value);
+  if (auto argument = dyn_cast<BlockArgument>(value))
+    return {Slot::Space::Input, argument.getArgNumber()};
+  if (auto get = value.getDefiningOp<GetOp>())
+    return {Slot::Space::Values, storedIndex(get.getSymbol())};
+  return {Slot::Space::Arena,
+          memory.buffers[memory.bufferOf.lookup(value)].offset};
+}
+
+void PlanBuilder::addUpdates(LaunchOp op, Launch &launch) {
+  if (!op.getUpdates())
+    return;
+  if (op.getDerived())
+    launch.buffers.push_back(
+        {Slot::Space::Values, storedIndex(*op.getDerived())});
+  for (auto param : op.getUpdates()->getAsRange<FlatSymbolRefAttr>()) {
+    int64_t index = storedIndex(param.getValue());
+    bound.plan.updated.push_back(param.getValue().str());
+    launch.buffers.push_back({Slot::Space::Rates, index});
+    launch.buffers.push_back({Slot::Space::Values, index});
+    int64_t states = bound.stored[index]->state.size();
+    for (int64_t i = 0; i < states; ++i)
+      launch.buffers.push_back({Slot::Space::State, index, i});
+  }
+}
+
+void PlanBuilder::addLaunch(const MemoryPlan::Launch &planned) {
+  LaunchOp op = planned.op;
+  Launch launch;
+  std::string kernel = op.getKernel().str();
+  auto known = llvm::find(bound.plan.kernels, kernel);
+  launch.kernel = known - bound.plan.kernels.begin();
+  if (known == bound.plan.kernels.end()) {
+    bound.plan.kernels.push_back(kernel);
+    bound.kernels.push_back(code.kernels.at(kernel));
+  }
+  for (Value operand : op.getOperands())
+    launch.buffers.push_back(slotOf(operand));
+  for (Value result : op.getResults())
+    launch.buffers.push_back(slotOf(result));
+  addUpdates(op, launch);
+  if (planned.workspace >= 0)
+    launch.buffers.push_back({Slot::Space::Arena,
+                              memory.buffers[planned.workspace].offset});
+  launch.dims = planned.dims;
+  launch.sizes = planned.sizes;
+  bound.plan.launches.push_back(std::move(launch));
+}
+
+BoundPlan PlanBuilder::build() {
+  for (const MemoryPlan::Launch &launch : memory.launches)
+    addLaunch(launch);
+  for (auto set : function.getOps<SetOp>()) {
+    int64_t index = storedIndex(set.getSymbol());
+    bound.plan.copies.push_back(
+        {slotOf(set.getValue()),
+         {Slot::Space::Values, index},
+         bound.stored[index]->elements() *
+             static_cast<int64_t>(sizeof(float))});
+  }
+  for (Value result : function.getBody().front().getTerminator()->getOperands()) {
+    auto shape = shapeForBatch(result.getType(), memory.batch);
+    bound.plan.results.push_back(
+        {slotOf(result), {shape.begin(), shape.end()}});
+  }
+  bound.plan.arenaBytes = memory.arenaBytes;
+  bound.plan.scratchBytes = memory.scratchBytes;
+  return std::move(bound);
+}
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// HostProgram
+//===----------------------------------------------------------------------===//
+
+FailureOr<std::unique_ptr<HostProgram>>
+HostProgram::create(OwningOpRef<ModuleOp> module, KernelCache &cache,
+                    ParameterStore &store) {
+  std::unique_ptr<HostProgram> program(
+      new HostProgram(std::move(module), store));
+  FailureOr<KernelCache::Request> kernels = cache.get(*program->module);
+  if (failed(kernels))
+    return failure();
+  program->kernels = std::move(*kernels);
+  replaceDerived(store, *program->module);
+  return program;
+}
+
+/// The batch size that the inputs agree on, checked against the function.
+static FailureOr<int64_t> checkInputs(func::FuncOp function,
+                                      ArrayRef<TensorView> inputs) {
+  if (inputs.size() != function.getNumArguments())
+    return function.emitError("'") << function.getName() << "' takes "
+                                   << function.getNumArguments()
+                                   << " inputs, but got " << inputs.size();
+  int64_t batch = ShapedType::kDynamic;
+  for (auto [number, input] : llvm::enumerate(inputs)) {
+    auto type = cast<RankedTensorType>(function.getArgumentTypes()[number]);
+    Type element = input.type == ElementType::F32
+                       ? Type(Float32Type::get(type.getContext()))
+                       : Type(IntegerType::get(type.getContext(), 32));
+    auto given = RankedTensorType::get(input.shape, element);
+    auto mismatch = [&]() {
+      return function.emitError("input ")
+             << number << " of '" << function.getName() << "' is " << type
+             << ", but got " << given;
+    };
+    if (type.getElementType() != element || type.getRank() != given.getRank())
+      return mismatch();
+    for (auto [wanted, got] : llvm::zip(type.getShape(), input.shape)) {
+      if (got < 1 || (!ShapedType::isDynamic(wanted) && wanted != got))
+        return mismatch();
+      if (!ShapedType::isDynamic(wanted))
+        continue;
+      if (!ShapedType::isDynamic(batch) && batch != got)
+        return function.emitError("inputs of '")
+               << function.getName() << "' differ in the batch: " << batch
+               << " against " << got;
+      batch = got;
+    }
+  }
+  return ShapedType::isDynamic(batch) ? 1 : batch;
+}
+
+FailureOr<const BoundPlan *> HostProgram::planFor(func::FuncOp function,
+                                                  int64_t batch) {
+  auto key = std::pair(function.getName().str(), batch);
+  auto known = plans.find(key);
+  if (known != plans.end())
+    return &known->second;
+  FailureOr<MemoryPlan> memory = planMemory(function, batch);
+  if (failed(memory))
+    return failure();
+  BoundPlan plan = PlanBuilder(*memory, function, kernels, store).build();
+  return &plans.emplace(key, std::move(plan)).first->second;
+}
+
+FailureOr<MemoryPlan> HostProgram::memory(StringRef function, int64_t batch) {
+  auto op = module->lookupSymbol<func::FuncOp>(function);
+  if (!op)
+    return module->emitError("there is no function '") << function << "'";
+  return planMemory(op, batch);
+}
+
+FailureOr<HostProgram::Call> HostProgram::run(StringRef name,
+                                              ArrayRef<TensorView> inputs,
+                                              Executor &executor) {
+  auto function = module->lookupSymbol<func::FuncOp>(name);
+  if (!function)
+    return module->emitError("there is no function '") << name << "'";
+  FailureOr<int64_t> batch = checkInputs(function, inputs);
+  if (failed(batch))
+    return failure();
+  FailureOr<const BoundPlan *> plan = planFor(function, *batch);
+  if (failed(plan))
+    return failure();
+  Call call{*plan, {}};
+  for (const TensorView &input : inputs)
+    call.inputs.push_back(input.data);
+  for (const std::string &param : (*plan)->plan.updated)
+    store.prepareUpdate(*store.find(param));
+  executor.run(**plan, call.inputs);
+  return call;
+}
+
+FailureOr<std::vector<Tensor>> HostProgram::call(StringRef name,
+                                                 ArrayRef<TensorView> inputs,
+                                                 Executor &executor) {
+  FailureOr<Call> done = run(name, inputs, executor);
+  if (failed(done))
+    return failure();
+  std::vector<Tensor> results;
+  for (const Plan::Result &result : done->plan->plan.results) {
+    Tensor tensor;
+    tensor.shape = result.shape;
+    auto *data = static_cast<const float *>(
+        executor.address(*done->plan, result.slot, done->inputs));
+    tensor.data.assign(data,
+                       data + TensorView(data, result.shape).elements());
+    results.push_back(std::move(tensor));
+  }
+  return results;
+}

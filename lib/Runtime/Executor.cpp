@@ -1,0 +1,105 @@
+//===- Executor.cpp - Runs plans on the host ------------------------------===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "cambium/Runtime/Executor.h"
+
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
+#include <cassert>
+#include <cstring>
+
+using namespace cambium;
+
+struct Executor::Impl {
+  explicit Impl(unsigned threads)
+      : workers(threads == 0 ? tbb::task_arena::automatic
+                             : static_cast<int>(threads)) {}
+
+  tbb::task_arena workers;
+  std::unique_ptr<Block> arena = std::make_unique<Block>(0);
+  /// A thread's scratch is at its index times the bytes for each thread.
+  std::unique_ptr<Block> scratch = std::make_unique<Block>(0);
+  std::vector<void *> buffers;
+
+  void reserve(const Plan &plan);
+  void runPhase(PhaseFunction phase, int64_t tasks, const Launch &launch,
+                int64_t scratchBytes);
+};
+
+Executor::Executor(unsigned threads) : impl(std::make_unique<Impl>(threads)) {}
+Executor::~Executor() = default;
+
+unsigned Executor::threads() const { return impl->workers.max_concurrency(); }
+
+static int64_t alignedBytes(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+void Executor::Impl::reserve(const Plan &plan) {
+  auto grow = [](std::unique_ptr<Block> &block, int64_t bytes) {
+    if (block->size() * static_cast<int64_t>(sizeof(float)) < bytes) {
+      block.reset();
+      block = std::make_unique<Block>((bytes + 3) / 4);
+    }
+  };
+  grow(arena, plan.arenaBytes);
+  grow(scratch, alignedBytes(plan.scratchBytes) * workers.max_concurrency());
+}
+
+void Executor::Impl::runPhase(PhaseFunction phase, int64_t tasks,
+                              const Launch &launch, int64_t scratchBytes) {
+  char *base = reinterpret_cast<char *>(scratch->data());
+  auto run = [&](int64_t begin, int64_t end) {
+    int thread = tbb::this_task_arena::current_thread_index();
+    phase(buffers.data(), launch.dims.data(), begin, end,
+          base + thread * alignedBytes(scratchBytes));
+  };
+  if (tasks <= 1 || workers.max_concurrency() == 1)
+    return run(0, tasks);
+  tbb::parallel_for(tbb::blocked_range<int64_t>(0, tasks),
+                    [&](const tbb::blocked_range<int64_t> &range) {
+                      run(range.begin(), range.end());
+                    });
+}
+
+void *Executor::address(const BoundPlan &plan, const Slot &slot,
+                        const std::vector<const void *> &inputs) const {
+  switch (slot.space) {
+  case Slot::Space::Arena:
+    return reinterpret_cast<char *>(impl->arena->data()) + slot.place;
+  case Slot::Space::Input:
+    return const_cast<void *>(inputs[slot.place]);
+  case Slot::Space::Values:
+    return plan.stored[slot.place]->values->data();
+  case Slot::Space::Rates:
+    return plan.stored[slot.place]->rates->data();
+  case Slot::Space::State:
+    return plan.stored[slot.place]->state[slot.state]->data();
+  }
+  assert(false && "all spaces are covered");
+  return nullptr;
+}
+
+void Executor::run(const BoundPlan &bound,
+                   const std::vector<const void *> &inputs) {
+  const Plan &plan = bound.plan;
+  impl->reserve(plan);
+  impl->workers.execute([&] {
+    for (const Launch &launch : plan.launches) {
+      impl->buffers.clear();
+      for (const Slot &slot : launch.buffers)
+        impl->buffers.push_back(address(bound, slot, inputs));
+      const auto &phases = bound.kernels[launch.kernel]->phases();
+      assert(phases.size() == launch.sizes.tasks.size());
+      for (size_t i = 0; i < phases.size(); ++i)
+        impl->runPhase(phases[i], launch.sizes.tasks[i], launch,
+                       plan.scratchBytes);
+    }
+  });
+  for (const Plan::Copy &copy : plan.copies)
+    std::memcpy(address(bound, copy.to, inputs),
+                address(bound, copy.from, inputs), copy.bytes);
+}

@@ -1,0 +1,121 @@
+//===- ParameterStore.cpp - Parameters that never move --------------------===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "cambium/Runtime/ParameterStore.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <cstring>
+#include <new>
+
+using namespace cambium;
+
+static constexpr std::align_val_t kAlignment{64};
+
+Block::Block(int64_t elements)
+    : elements(elements),
+      memory(static_cast<float *>(::operator new(
+          std::max<int64_t>(elements, 1) * sizeof(float), kAlignment))) {
+  std::memset(memory.get(), 0, elements * sizeof(float));
+}
+
+void Block::Free::operator()(float *memory) const {
+  ::operator delete(memory, kAlignment);
+}
+
+int64_t OptimizerGroup::stateCount() const {
+  if (auto *sgd = std::get_if<SgdRule>(&rule))
+    return sgd->momentum != 0.0f ? 1 : 0;
+  return 2;
+}
+
+StoredTensor *ParameterStore::find(const std::string &name) {
+  auto entry = all.find(name);
+  return entry == all.end() ? nullptr : &entry->second;
+}
+
+const StoredTensor *ParameterStore::find(const std::string &name) const {
+  return const_cast<ParameterStore *>(this)->find(name);
+}
+
+StoredTensor &ParameterStore::add(const std::string &name,
+                                  StoredTensor::Kind kind,
+                                  std::vector<int64_t> shape,
+                                  const std::string &group) {
+  assert(!find(name) && "symbols are unique");
+  StoredTensor tensor;
+  tensor.kind = kind;
+  tensor.group = group;
+  int64_t elements = 1;
+  for (int64_t extent : shape)
+    elements *= extent;
+  tensor.shape = std::move(shape);
+  tensor.values = std::make_unique<Block>(elements);
+  if (kind == StoredTensor::Kind::Parameter) {
+    tensor.rates = std::make_unique<Block>(8);
+    for (int64_t i = 0; i < groups.at(group).stateCount(); ++i)
+      tensor.state.push_back(std::make_unique<Block>(elements));
+  }
+  return all.emplace(name, std::move(tensor)).first->second;
+}
+
+void ParameterStore::remove(const std::string &name) { all.erase(name); }
+
+OptimizerGroup *ParameterStore::findGroup(const std::string &name) {
+  auto entry = groups.find(name);
+  return entry == groups.end() ? nullptr : &entry->second;
+}
+
+const OptimizerGroup *
+ParameterStore::findGroup(const std::string &name) const {
+  return const_cast<ParameterStore *>(this)->findGroup(name);
+}
+
+OptimizerGroup &ParameterStore::addGroup(const std::string &name,
+                                         OptimizerGroup group) {
+  assert(!findGroup(name) && "symbols are unique");
+  return groups.emplace(name, std::move(group)).first->second;
+}
+
+void ParameterStore::removeGroup(const std::string &name) {
+  groups.erase(name);
+}
+
+void ParameterStore::prepareUpdate(StoredTensor &parameter) {
+  const OptimizerGroup &group = groups.at(parameter.group);
+  float *rates = parameter.rates->data();
+  ++parameter.steps;
+  rates[0] = group.learningRate;
+  rates[1] = group.weightDecay;
+  if (auto *sgd = std::get_if<SgdRule>(&group.rule)) {
+    rates[2] = sgd->momentum;
+    return;
+  }
+  const auto &adamw = std::get<AdamWRule>(group.rule);
+  double step = static_cast<double>(parameter.steps);
+  rates[2] = adamw.beta1;
+  rates[3] = adamw.beta2;
+  rates[4] = adamw.epsilon;
+  rates[5] = static_cast<float>(1.0 / (1.0 - std::pow(adamw.beta1, step)));
+  rates[6] = static_cast<float>(1.0 / (1.0 - std::pow(adamw.beta2, step)));
+}
+
+void ParameterStore::refreshDerived() {
+  for (auto &[name, tensor] : all) {
+    if (tensor.kind != StoredTensor::Kind::Derived)
+      continue;
+    float *sum = tensor.values->data();
+    int64_t elements = tensor.elements();
+    std::copy_n(find(tensor.terms[0])->values->data(), elements, sum);
+    for (size_t i = 1; i < tensor.terms.size(); ++i) {
+      const float *term = find(tensor.terms[i])->values->data();
+      for (int64_t e = 0; e < elements; ++e)
+        sum[e] += term[e];
+    }
+  }
+}

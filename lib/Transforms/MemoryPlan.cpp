@@ -1,0 +1,212 @@
+//===- MemoryPlan.cpp - Places of tensors in an arena ---------------------===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "cambium/Transforms/MemoryPlan.h"
+
+#include "cambium/IR/Grow.h"
+#include "cambium/Target/LLVM/KernelEmitter.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+using namespace mlir;
+
+namespace cambium::grow {
+
+llvm::StringRef stringifyCategory(BufferCategory category) {
+  switch (category) {
+  case BufferCategory::Activation:
+    return "activation";
+  case BufferCategory::Kept:
+    return "kept for backward";
+  case BufferCategory::Gradient:
+    return "gradient";
+  case BufferCategory::Workspace:
+    return "workspace";
+  }
+  llvm_unreachable("all categories are covered");
+}
+
+int64_t MemoryPlan::peak(BufferCategory category) const {
+  int64_t most = 0;
+  for (size_t moment = 0; moment < launches.size(); ++moment) {
+    int64_t alive = 0, now = moment;
+    for (const Buffer &buffer : buffers)
+      if (buffer.category == category && buffer.begin <= now &&
+          now <= buffer.end)
+        alive += buffer.bytes;
+    most = std::max(most, alive);
+  }
+  return most;
+}
+
+Value viewedValue(Value value) {
+  while (Operation *op = value.getDefiningOp()) {
+    if (!isa<ReshapeOp, FlattenOp>(op))
+      break;
+    value = op->getOperand(0);
+  }
+  return value;
+}
+
+SmallVector<int64_t> shapeForBatch(Type type, int64_t batch) {
+  SmallVector<int64_t> shape(cast<RankedTensorType>(type).getShape());
+  llvm::replace(shape, ShapedType::kDynamic, batch);
+  return shape;
+}
+
+static int64_t alignUp(int64_t bytes) {
+  return llvm::alignTo(bytes, kBufferAlignment);
+}
+
+int64_t assignOffsets(std::vector<Buffer> &buffers) {
+  std::vector<Buffer *> order;
+  for (Buffer &buffer : buffers)
+    order.push_back(&buffer);
+  // Of equal size, the one made first comes first: a plan is reproducible.
+  llvm::sort(order, [](Buffer *a, Buffer *b) {
+    return a->bytes != b->bytes ? a->bytes > b->bytes : a < b;
+  });
+  // Placed buffers by offset, so that gaps are found in one sweep.
+  std::vector<Buffer *> placed;
+  int64_t arena = 0;
+  for (Buffer *buffer : order) {
+    int64_t offset = 0;
+    for (Buffer *other : placed) {
+      if (other->end < buffer->begin || buffer->end < other->begin)
+        continue;
+      if (offset + alignUp(buffer->bytes) <= other->offset)
+        break;
+      offset = std::max(offset, other->offset + alignUp(other->bytes));
+    }
+    buffer->offset = offset;
+    arena = std::max(arena, offset + alignUp(buffer->bytes));
+    placed.insert(llvm::upper_bound(placed, buffer,
+                                    [](Buffer *a, Buffer *b) {
+                                      return a->offset < b->offset;
+                                    }),
+                  buffer);
+  }
+  return arena;
+}
+
+namespace {
+
+/// Collects launches, buffers and lifetimes of one function.
+class Planner {
+public:
+  Planner(func::FuncOp func, int64_t batch) : func(func) { plan.batch = batch; }
+
+  FailureOr<MemoryPlan> run() {
+    auto launches = llvm::to_vector(func.getOps<LaunchOp>());
+    for (auto [index, launch] : llvm::enumerate(launches))
+      position[launch] = index;
+    SymbolTable symbols(func->getParentOfType<ModuleOp>());
+    for (LaunchOp launch : launches)
+      if (failed(add(launch, symbols.lookup<KernelOp>(launch.getKernel()))))
+        return failure();
+    int64_t last = static_cast<int64_t>(launches.size()) - 1;
+    for (auto &[value, buffer] : plan.bufferOf)
+      extend(value, plan.buffers[buffer], last);
+    categorize();
+    plan.arenaBytes = assignOffsets(plan.buffers);
+    return std::move(plan);
+  }
+
+private:
+  LogicalResult add(LaunchOp op, KernelOp kernel);
+  /// Makes the buffer live until the last use of the value or a view of it.
+  void extend(Value value, Buffer &buffer, int64_t last);
+  void categorize();
+
+  func::FuncOp func;
+  MemoryPlan plan;
+  DenseMap<Operation *, int64_t> position;
+};
+
+LogicalResult Planner::add(LaunchOp op, KernelOp kernel) {
+  MemoryPlan::Launch launch;
+  launch.op = op;
+  int64_t index = plan.launches.size();
+  for (Type type : op->getOperandTypes())
+    llvm::append_range(launch.dims, shapeForBatch(type, plan.batch));
+  for (auto [number, result] : llvm::enumerate(op.getResults())) {
+    auto shape = shapeForBatch(result.getType(), plan.batch);
+    llvm::append_range(launch.dims, shape);
+    Buffer buffer;
+    buffer.name = op.getKernel().str() + "." + std::to_string(index);
+    if (op.getNumResults() > 1)
+      buffer.name += "." + std::to_string(number);
+    buffer.bytes = 4;
+    for (int64_t extent : shape)
+      buffer.bytes *= extent;
+    buffer.begin = buffer.end = index;
+    plan.bufferOf[result] = plan.buffers.size();
+    plan.buffers.push_back(buffer);
+  }
+  if (op.getUpdates())
+    launch.dims.push_back(op.getUpdates()->size());
+  FailureOr<LaunchSizes> sizes = launchSizes(kernel, launch.dims);
+  if (failed(sizes))
+    return failure();
+  launch.sizes = *sizes;
+  plan.scratchBytes = std::max(plan.scratchBytes, sizes->scratchBytes);
+  if (sizes->workspaceBytes > 0) {
+    launch.workspace = plan.buffers.size();
+    plan.buffers.push_back({op.getKernel().str() + "." + std::to_string(index) +
+                                ".workspace",
+                            BufferCategory::Workspace, sizes->workspaceBytes, 0,
+                            index, index});
+  }
+  plan.launches.push_back(std::move(launch));
+  return success();
+}
+
+void Planner::extend(Value value, Buffer &buffer, int64_t last) {
+  for (Operation *user : value.getUsers()) {
+    if (isa<ReshapeOp, FlattenOp>(user))
+      extend(user->getResult(0), buffer, last);
+    else if (auto launch = dyn_cast<LaunchOp>(user))
+      buffer.end = std::max(buffer.end, position.lookup(launch));
+    else
+      buffer.end = last; // Read when the function returns.
+  }
+}
+
+void Planner::categorize() {
+  // The loss ends the forward part: what is made before it and read after it is
+  // kept for backward.
+  int64_t loss = -1;
+  Operation *terminator = func.getBody().front().getTerminator();
+  if (terminator->getNumOperands() > 0)
+    if (auto made = viewedValue(terminator->getOperand(0))
+                        .getDefiningOp<LaunchOp>())
+      loss = position.lookup(made);
+  for (auto &[value, index] : plan.bufferOf) {
+    Buffer &buffer = plan.buffers[index];
+    bool gradient = llvm::any_of(value.getUsers(), [](Operation *user) {
+      auto launch = dyn_cast<LaunchOp>(user);
+      return launch && launch.getUpdates();
+    });
+    for (OpOperand &use : terminator->getOpOperands())
+      if (use.get() == value && func.getResultAttr(use.getOperandNumber(),
+                                                   "grow.gradient"))
+        gradient = true;
+    if (gradient)
+      buffer.category = BufferCategory::Gradient;
+    else if (func.getName() == "step" && buffer.begin < loss &&
+             buffer.end > loss)
+      buffer.category = BufferCategory::Kept;
+  }
+}
+
+} // namespace
+
+FailureOr<MemoryPlan> planMemory(func::FuncOp func, int64_t batch) {
+  return Planner(func, batch).run();
+}
+
+} // namespace cambium::grow
