@@ -67,8 +67,8 @@ private:
   /// their end still lies in the tensor.
   bool readsInPlace() const { return e.pointwise() && spec.groups == 1; }
   Value canReadInPlace(const Geometry &g, I64 row) {
-    return k.lessEqual((row + 1) * g.outputColumns * g.sourceChannels +
-                           schedule.tile,
+    I64 pixels = minOf((row + 1) * g.outputColumns, g.pixels);
+    return k.lessEqual(pixels * g.sourceChannels + g.paddedRunRows - g.runRows,
                        g.pixels * g.sourceChannels);
   }
   Value sourceInPlace(const Unit &unit, I64 source);

@@ -114,6 +114,14 @@ TileCounts<Int> countTiles(const ContractionSchedule &schedule, Int rows) {
   return {best, ceilDiv(maxOf(rows - best * tile, Int(0)), tail)};
 }
 
+/// Rows that the tiles cover, surplus rows included.
+template <typename Int>
+Int coveredRows(const ContractionSchedule &schedule, Int rows) {
+  TileCounts<Int> counts = countTiles(schedule, rows);
+  return counts.tiles * Int(schedule.tile) +
+         counts.tailTiles * Int(schedule.tailTile);
+}
+
 /// Blocks of rows, and blocks of output channels, that make up tasks.
 struct BlockTargets {
   /// Pixels that share one pass over a filter block.
@@ -124,10 +132,10 @@ struct BlockTargets {
   static constexpr int64_t scratchBytes = 160 * 1024;
   /// Enough tasks to balance the load of a few dozen threads.
   static constexpr int64_t tasks = 32;
-  /// Partial filter gradients, which bound the parallelism over pixels. More
-  /// cost memory traffic when they are summed.
+  /// Partial filter gradients: as many as share the work over pixels well, but
+  /// few enough that summing them up costs little memory traffic.
   static constexpr int64_t partials = 16;
-  static constexpr int64_t partialBytes = 64 * 1024 * 1024;
+  static constexpr int64_t partialBytes = 4 * 1024 * 1024;
   /// Filter rows summed up by one task of a filter gradient's second phase.
   static constexpr int64_t reducedRows = 16;
   /// Source channels transposed together when packing, so that the panel stays
@@ -297,9 +305,7 @@ filterGeometry(const ContractionSpec &spec, const ContractionSchedule &schedule,
 
   int64_t runs = columns.runsPerClass();
   Int runRows = Int(columns.classes[0][0].numTaps) * sourceG;
-  TileCounts<Int> tiles = countTiles(schedule, runRows);
-  Int paddedRunRows = tiles.tiles * Int(schedule.tile) +
-                      tiles.tailTiles * Int(schedule.tailTile);
+  Int paddedRunRows = coveredRows(schedule, runRows);
   Int channelBlocks = ceilDiv(outputG, block);
   Int kernelRow = Int(runs) * paddedRunRows * block;
   Int partialBlock = Int(spec.kernelH) * kernelRow;
@@ -307,8 +313,12 @@ filterGeometry(const ContractionSpec &spec, const ContractionSchedule &schedule,
 
   Int byMemory =
       Int(BlockTargets::partialBytes / 4) / maxOf(partialFloats, one);
+  Int forTasks =
+      ceilDiv(Int(BlockTargets::tasks), maxOf(channelBlocks * groups, one));
   Int partials =
-      maxOf(minOf(units, minOf(Int(BlockTargets::partials), byMemory)), one);
+      maxOf(minOf(units, maxOf(forTasks,
+                               minOf(Int(BlockTargets::partials), byMemory))),
+            one);
   Int splits = maxOf(minOf(channelBlocks, ceilDiv(Int(BlockTargets::tasks),
                                                   partials * groups)),
                      one);

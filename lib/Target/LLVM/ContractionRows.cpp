@@ -69,10 +69,13 @@ private:
   /// whether there is one.
   std::pair<I64, Value> sourceRow(const Task &task, I64 row, I64 kernelRow);
   Value sourceRowPointer(const Task &task, I64 source);
-  /// Pointwise rows that are complete are read in place.
+  /// Pointwise rows are read in place if the surplus pixels of the last tile
+  /// still lie in the tensor.
   bool readsInPlace() const { return e.pointwise() && spec.groups == 1; }
-  Value isComplete(const Geometry &g, I64 row) {
-    return k.lessEqual((row + 1) * g.outputColumns, g.pixels);
+  Value canReadInPlace(const Geometry &g, I64 row) {
+    I64 existing = e.rowColumns(row, g.sourceColumns, g.pixels);
+    return k.lessEqual(row * g.sourceColumns + coveredRows(schedule, existing),
+                       g.pixels);
   }
   Value sourceInPlace(const Task &task, I64 source);
 
@@ -228,7 +231,7 @@ void RowEmitter::copySource(const Task &t) {
                 t.g.sourceGroup, t.g.scratchColumns);
     };
     if (readsInPlace())
-      k.ifThenElse(isComplete(t.g, source), [] {}, copy);
+      k.ifThenElse(canReadInPlace(t.g, source), [] {}, copy);
     else
       copy();
   });
@@ -238,7 +241,8 @@ Value RowEmitter::sourceRowPointer(const Task &t, I64 source) {
   Value copied = k.at(t.rows, (source - t.firstSource) * t.g.scratchRow);
   if (!readsInPlace())
     return copied;
-  return k.select(isComplete(t.g, source), sourceInPlace(t, source), copied);
+  return k.select(canReadInPlace(t.g, source), sourceInPlace(t, source),
+                  copied);
 }
 
 void RowEmitter::emitChannelBlock(const Task &t, I64 channelBlock) {
