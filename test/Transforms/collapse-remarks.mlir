@@ -493,7 +493,6 @@ func.func @nested(%x: tensor<?x64xf32>, %p0: tensor<64x10xf32>) -> tensor<?x10xf
     %i = grow.map "inner" sum (%in) over [(%p), (%p)] {
     ^bb1(%in2: tensor<?x64xf32>, %w: tensor<64x10xf32>):
       %l = grow.linear %in2, %w : (tensor<?x64xf32>, tensor<64x10xf32>) -> tensor<?x10xf32>
-      // expected-note @+2 {{stopped here}}
       // expected-note @+1 {{stopped here}}
       %r = grow.relu %l : tensor<?x10xf32>
       grow.yield %r : tensor<?x10xf32>
