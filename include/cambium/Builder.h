@@ -75,7 +75,7 @@ private:
 /// Builds a Network with `@forward` and `@loss`.
 class Builder {
 public:
-  enum class Reduction { Sum, Mean, Concat };
+  enum class Reduction { Sum = 0, Mean = 1, Concat = 2 };
 
   Builder();
   ~Builder();

@@ -29,8 +29,7 @@ struct Diagnostic {
 class Error : public std::runtime_error {
 public:
   explicit Error(std::vector<Diagnostic> diagnostics)
-      : std::runtime_error(format(diagnostics)),
-        all(std::move(diagnostics)) {}
+      : std::runtime_error(format(diagnostics)), all(std::move(diagnostics)) {}
   explicit Error(const std::string &message)
       : Error(std::vector<Diagnostic>{
             {Diagnostic::Severity::Error, "", message}}) {}

@@ -13,7 +13,7 @@
 
 namespace cambium {
 
-namespace detail {
+namespace internal {
 struct NetworkImpl;
 }
 
@@ -31,12 +31,12 @@ public:
   /// The network's IR.
   std::string text() const;
 
-  explicit Network(std::shared_ptr<const detail::NetworkImpl> impl)
+  explicit Network(std::shared_ptr<const internal::NetworkImpl> impl)
       : impl(std::move(impl)) {}
-  const detail::NetworkImpl &get() const { return *impl; }
+  const internal::NetworkImpl &get() const { return *impl; }
 
 private:
-  std::shared_ptr<const detail::NetworkImpl> impl;
+  std::shared_ptr<const internal::NetworkImpl> impl;
 };
 
 } // namespace cambium

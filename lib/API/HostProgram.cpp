@@ -108,9 +108,9 @@ static void replaceDerived(ParameterStore &store, ModuleOp module) {
   for (const std::string &name : old)
     store.remove(name);
   for (auto derived : module.getOps<DerivedOp>()) {
-    StoredTensor &tensor = store.add(derived.getSymName().str(),
-                                     StoredTensor::Kind::Derived,
-                                     derived.getTensorType().getShape().vec());
+    StoredTensor &tensor =
+        store.add(derived.getSymName().str(), StoredTensor::Kind::Derived,
+                  derived.getTensorType().getShape().vec());
     for (auto term : derived.getTerms().getAsRange<FlatSymbolRefAttr>())
       tensor.terms.push_back(term.getValue().str());
   }
@@ -198,8 +198,8 @@ void PlanBuilder::addLaunch(const MemoryPlan::Launch &planned) {
     launch.buffers.push_back(slotOf(result));
   addUpdates(op, launch);
   if (planned.workspace >= 0)
-    launch.buffers.push_back({Slot::Space::Arena,
-                              memory.buffers[planned.workspace].offset});
+    launch.buffers.push_back(
+        {Slot::Space::Arena, memory.buffers[planned.workspace].offset});
   launch.dims = planned.dims;
   launch.sizes = planned.sizes;
   bound.plan.launches.push_back(std::move(launch));
@@ -210,13 +210,13 @@ BoundPlan PlanBuilder::build() {
     addLaunch(launch);
   for (auto set : function.getOps<SetOp>()) {
     int64_t index = storedIndex(set.getSymbol());
-    bound.plan.copies.push_back(
-        {slotOf(set.getValue()),
-         {Slot::Space::Values, index},
-         bound.stored[index]->elements() *
-             static_cast<int64_t>(sizeof(float))});
+    bound.plan.copies.push_back({slotOf(set.getValue()),
+                                 {Slot::Space::Values, index},
+                                 bound.stored[index]->elements() *
+                                     static_cast<int64_t>(sizeof(float))});
   }
-  for (Value result : function.getBody().front().getTerminator()->getOperands()) {
+  for (Value result :
+       function.getBody().front().getTerminator()->getOperands()) {
     auto shape = shapeForBatch(result.getType(), memory.batch);
     bound.plan.results.push_back(
         {slotOf(result), {shape.begin(), shape.end()}});
@@ -249,11 +249,12 @@ HostProgram::create(OwningOpRef<ModuleOp> module, KernelCache &cache,
 static FailureOr<int64_t> checkInputs(func::FuncOp function,
                                       ArrayRef<TensorView> inputs) {
   if (inputs.size() != function.getNumArguments())
-    return function.emitError("'") << function.getName() << "' takes "
-                                   << function.getNumArguments()
-                                   << " inputs, but got " << inputs.size();
+    return function.emitError("'")
+           << function.getName() << "' takes " << function.getNumArguments()
+           << " inputs, but got " << inputs.size();
   int64_t batch = ShapedType::kDynamic;
-  for (auto [number, input] : llvm::enumerate(inputs)) {
+  for (size_t number = 0; number < inputs.size(); ++number) {
+    const TensorView &input = inputs[number];
     auto type = cast<RankedTensorType>(function.getArgumentTypes()[number]);
     Type element = input.type == ElementType::F32
                        ? Type(Float32Type::get(type.getContext()))
@@ -334,8 +335,7 @@ FailureOr<std::vector<Tensor>> HostProgram::call(StringRef name,
     tensor.shape = result.shape;
     auto *data = static_cast<const float *>(
         executor.address(*done->plan, result.slot, done->inputs));
-    tensor.data.assign(data,
-                       data + TensorView(data, result.shape).elements());
+    tensor.data.assign(data, data + TensorView(data, result.shape).elements());
     results.push_back(std::move(tensor));
   }
   return results;

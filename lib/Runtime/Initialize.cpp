@@ -72,9 +72,10 @@ void cambium::initialize(InitKind kind, double value, uint64_t seed,
     std::fill_n(out, elements, static_cast<float>(value));
     return;
   case InitKind::Kaiming:
-    fillNormal(streamKey(seed, symbol),
-               std::sqrt(2.0 / static_cast<double>(std::max<int64_t>(fanIn, 1))),
-               elements, out);
+    fillNormal(
+        streamKey(seed, symbol),
+        std::sqrt(2.0 / static_cast<double>(std::max<int64_t>(fanIn, 1))),
+        elements, out);
     return;
   }
 }

@@ -71,8 +71,7 @@ OptimizerGroup *ParameterStore::findGroup(const std::string &name) {
   return entry == groups.end() ? nullptr : &entry->second;
 }
 
-const OptimizerGroup *
-ParameterStore::findGroup(const std::string &name) const {
+const OptimizerGroup *ParameterStore::findGroup(const std::string &name) const {
   return const_cast<ParameterStore *>(this)->findGroup(name);
 }
 

@@ -70,8 +70,6 @@ FormAnalysis::weightOf(Value value, const Scope *scope, Operation *user) {
   if (!inner)
     return weights.leaf(resolved);
   Operation *op = resolved.getDefiningOp();
-  if (op->getNumOperands() == 0 && isa<GetOp, FillOp>(op))
-    return weights.leaf(resolved, /*cloned=*/true);
   if (!isa<WeightSumOp, WeightConcatOp, WeightPadOp, WeightScaleOp>(op)) {
     (void)refuse(op,
                  "the weights of " + quoted(user) + " come from " + quoted(op));

@@ -18,10 +18,9 @@ const WeightExpr *WeightSpace::create(WeightExpr expr) {
   return &nodes.back();
 }
 
-const WeightExpr *WeightSpace::leaf(Value value, bool cloned) {
+const WeightExpr *WeightSpace::leaf(Value value) {
   WeightExpr expr{Kind::Leaf, cast<RankedTensorType>(value.getType()), {}};
   expr.leaf = value;
-  expr.cloned = cloned;
   return create(std::move(expr));
 }
 
@@ -218,9 +217,7 @@ static Value buildNode(OpBuilder &builder, Location loc, const WeightExpr *expr,
   Type type = expr->type;
   switch (expr->kind) {
   case Kind::Leaf:
-    return expr->cloned
-               ? builder.clone(*expr->leaf.getDefiningOp())->getResult(0)
-               : expr->leaf;
+    return expr->leaf;
   case Kind::Zero:
     return FillOp::create(builder, loc, type, llvm::APFloat(0.0), Value());
   case Kind::Sum:

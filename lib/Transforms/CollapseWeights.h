@@ -21,10 +21,8 @@ struct WeightExpr {
   Kind kind;
   mlir::RankedTensorType type;
   llvm::SmallVector<const WeightExpr *, 2> operands;
-  /// Leaf: the value, and whether its defining operation is to be cloned
-  /// because it is inside a body.
+  /// Leaf.
   mlir::Value leaf = {};
-  bool cloned = false;
   /// Scale.
   double factor = 1.0;
   /// Pad: [top, left, bottom, right].
@@ -46,9 +44,7 @@ struct WeightExpr {
 /// and a factor moves out of padding and concatenation.
 class WeightSpace {
 public:
-  /// A value of the function, or the result of an operation without operands in
-  /// a body, which is then cloned.
-  const WeightExpr *leaf(mlir::Value value, bool cloned = false);
+  const WeightExpr *leaf(mlir::Value value);
   const WeightExpr *zero(mlir::RankedTensorType type);
   /// The terms have one type; at least one.
   const WeightExpr *sum(llvm::ArrayRef<const WeightExpr *> terms);

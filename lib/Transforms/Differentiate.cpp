@@ -53,8 +53,10 @@ public:
 private:
   LogicalResult expand(BatchNormOp op) {
     FailureOr<GetOp> mean = claimState(op, op.getMean(), "mean");
+    if (failed(mean))
+      return failure();
     FailureOr<GetOp> variance = claimState(op, op.getVariance(), "variance");
-    if (failed(mean) || failed(variance))
+    if (failed(variance))
       return failure();
     OpBuilder builder(op);
     Type vector = op.getMean().getType();
@@ -298,6 +300,8 @@ LogicalResult DifferentiatePass::differentiate(func::FuncOp step) {
   Operation *terminator = step.front().getTerminator();
   OpBuilder builder(terminator);
   SmallVector<Value> gradients;
+  SmallVector<Type> types;
+  SmallVector<DictionaryAttr> marks;
   for (ParamOp param : module.getOps<ParamOp>()) {
     RankedTensorType type = param.getTensorType();
     Value gradient = differentiator.gradientOf(param);
@@ -306,14 +310,13 @@ LogicalResult DifferentiatePass::differentiate(func::FuncOp step) {
       gradient = FillOp::create(builder, param.getLoc(), type,
                                 llvm::APFloat(0.0), Value());
     gradients.push_back(gradient);
-    NamedAttribute mark = builder.getNamedAttr(
-        "grow.gradient", FlatSymbolRefAttr::get(param.getSymNameAttr()));
-    if (failed(step.insertResult(step.getNumResults(), type,
-                                 builder.getDictionaryAttr(mark))))
-      return failure();
+    types.push_back(type);
+    marks.push_back(builder.getDictionaryAttr(builder.getNamedAttr(
+        "grow.gradient", FlatSymbolRefAttr::get(param.getSymNameAttr()))));
   }
   terminator->insertOperands(terminator->getNumOperands(), gradients);
-  return success();
+  SmallVector<unsigned> places(gradients.size(), step.getNumResults());
+  return step.insertResults(places, types, marks);
 }
 
 } // namespace

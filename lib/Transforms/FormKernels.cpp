@@ -189,7 +189,9 @@ KernelOp Outliner::unique(OwningOpRef<KernelOp> kernel, StringRef name) {
 void Outliner::outline(const Piece &piece) {
   Operation *head = piece.ops.front(), *last = piece.ops.back();
   llvm::SmallSetVector<Value, 8> inputs, outputs;
-  auto inside = [&](Operation *op) { return llvm::is_contained(piece.ops, op); };
+  auto inside = [&](Operation *op) {
+    return llvm::is_contained(piece.ops, op);
+  };
   for (Operation *op : piece.ops) {
     for (Value operand : op->getOperands())
       if (!inside(operand.getDefiningOp()))
@@ -224,9 +226,9 @@ void Outliner::outline(const Piece &piece) {
   builder.setInsertionPoint(last);
   SmallVector<Type> types(
       llvm::map_range(outputs, [](Value v) { return v.getType(); }));
-  auto launch = LaunchOp::create(builder, last->getLoc(), types,
-                                 callee.getSymName(), inputs.getArrayRef(),
-                                 ArrayAttr(), FlatSymbolRefAttr());
+  auto launch =
+      LaunchOp::create(builder, last->getLoc(), types, callee.getSymName(),
+                       inputs.getArrayRef(), ArrayAttr(), FlatSymbolRefAttr());
   for (auto [index, output] : llvm::enumerate(outputs.takeVector()))
     output.replaceAllUsesWith(launch.getResult(index));
   for (Operation *op : llvm::reverse(piece.ops))
@@ -270,8 +272,8 @@ LogicalResult Outliner::outline(UpdateOp update) {
   auto type = cast<RankedTensorType>(update.getGradient().getType());
   for (auto &[optimizer, params] : byOptimizer) {
     bool sum = update.getDerived().has_value();
-    KernelOp kernel = optimizerKernel(update.getLoc(), type, optimizer, sum,
-                                      sum && !first);
+    KernelOp kernel =
+        optimizerKernel(update.getLoc(), type, optimizer, sum, sum && !first);
     LaunchOp::create(builder, update.getLoc(), TypeRange(),
                      FlatSymbolRefAttr::get(kernel.getSymNameAttr()),
                      ValueRange(update.getGradient()),

@@ -156,10 +156,9 @@ LogicalResult Planner::add(LaunchOp op, KernelOp kernel) {
   plan.scratchBytes = std::max(plan.scratchBytes, sizes->scratchBytes);
   if (sizes->workspaceBytes > 0) {
     launch.workspace = plan.buffers.size();
-    plan.buffers.push_back({op.getKernel().str() + "." + std::to_string(index) +
-                                ".workspace",
-                            BufferCategory::Workspace, sizes->workspaceBytes, 0,
-                            index, index});
+    plan.buffers.push_back(
+        {op.getKernel().str() + "." + std::to_string(index) + ".workspace",
+         BufferCategory::Workspace, sizes->workspaceBytes, 0, index, index});
   }
   plan.launches.push_back(std::move(launch));
   return success();
@@ -182,8 +181,8 @@ void Planner::categorize() {
   int64_t loss = -1;
   Operation *terminator = func.getBody().front().getTerminator();
   if (terminator->getNumOperands() > 0)
-    if (auto made = viewedValue(terminator->getOperand(0))
-                        .getDefiningOp<LaunchOp>())
+    if (auto made =
+            viewedValue(terminator->getOperand(0)).getDefiningOp<LaunchOp>())
       loss = position.lookup(made);
   for (auto &[value, index] : plan.bufferOf) {
     Buffer &buffer = plan.buffers[index];
@@ -192,8 +191,8 @@ void Planner::categorize() {
       return launch && launch.getUpdates();
     });
     for (OpOperand &use : terminator->getOpOperands())
-      if (use.get() == value && func.getResultAttr(use.getOperandNumber(),
-                                                   "grow.gradient"))
+      if (use.get() == value &&
+          func.getResultAttr(use.getOperandNumber(), "grow.gradient"))
         gradient = true;
     if (gradient)
       buffer.category = BufferCategory::Gradient;

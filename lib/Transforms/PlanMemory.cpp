@@ -33,9 +33,9 @@ void annotate(func::FuncOp func, const MemoryPlan &plan) {
     if (!offsets.empty())
       op->setAttr("grow.offsets", builder.getDenseI64ArrayAttr(offsets));
     if (launch.workspace >= 0)
-      op->setAttr("grow.workspace_offset",
-                  builder.getI64IntegerAttr(
-                      plan.buffers[launch.workspace].offset));
+      op->setAttr(
+          "grow.workspace_offset",
+          builder.getI64IntegerAttr(plan.buffers[launch.workspace].offset));
   }
 }
 

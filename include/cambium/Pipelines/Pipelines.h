@@ -20,9 +20,9 @@ class DialectRegistry;
 namespace cambium::grow {
 
 struct PipelineOptions : mlir::PassPipelineOptions<PipelineOptions> {
-  Option<std::string> loss{
-      *this, "loss", llvm::cl::desc("The function to differentiate"),
-      llvm::cl::init("loss")};
+  Option<std::string> loss{*this, "loss",
+                           llvm::cl::desc("The function to differentiate"),
+                           llvm::cl::init("loss")};
   Option<int64_t> vectorWidth{
       *this, "vector-width",
       llvm::cl::desc("Lanes of a vector register in f32"), llvm::cl::init(8)};

@@ -65,8 +65,8 @@ struct StoredTensor {
   std::vector<std::string> terms;
   std::unique_ptr<Block> values;
   std::vector<std::unique_ptr<Block>> state;
-  /// What update kernels read: {lr, weight_decay, a, b, epsilon, c1, c2, 0} with
-  /// SGD's momentum or AdamW's betas as a, b and AdamW's bias corrections
+  /// What update kernels read: {lr, weight_decay, a, b, epsilon, c1, c2, 0}
+  /// with SGD's momentum or AdamW's betas as a, b and AdamW's bias corrections
   /// 1 / (1 - beta^t) as c1, c2.
   std::unique_ptr<Block> rates;
   /// Updates since birth.

@@ -1,0 +1,37 @@
+//===- Growth.h - Growth as a rewrite of the network ------------*- C++ -*-===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef CAMBIUM_LIB_API_GROWTH_H
+#define CAMBIUM_LIB_API_GROWTH_H
+
+#include "cambium/Trainer.h"
+
+#include "mlir/IR/BuiltinOps.h"
+
+namespace cambium::internal {
+
+/// Adds branches to a map of the network. Fails with a diagnostic where the
+/// growth does not fit; the module may then be half rewritten.
+mlir::LogicalResult addBranches(mlir::ModuleOp module,
+                                const AddBranches &growth);
+
+/// Appends an optimizer group to the network; its name must be free.
+void addGroup(mlir::ModuleOp module, const GroupOptions &options);
+
+/// A symbol that the module does not have: `base`, or `base.1`, `base.2`, ...
+std::string freeSymbol(mlir::ModuleOp module, const std::string &base);
+
+/// The double with the float's shortest decimal, so that 0.9f is written 0.9.
+double realOf(float value);
+
+/// The attribute of an optimizer.
+mlir::Attribute optimizerAttr(mlir::MLIRContext *context,
+                              const std::variant<Sgd, AdamW> &optimizer);
+
+} // namespace cambium::internal
+
+#endif // CAMBIUM_LIB_API_GROWTH_H

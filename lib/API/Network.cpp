@@ -1,0 +1,148 @@
+//===- Network.cpp - Networks and diagnostics at the public border --------===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "NetworkImpl.h"
+
+#include "cambium/Pipelines/Pipelines.h"
+
+#include "mlir/Parser/Parser.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/SourceMgr.h"
+
+using namespace mlir;
+using namespace cambium;
+using namespace cambium::internal;
+
+static const char *severityName(cambium::Diagnostic::Severity severity) {
+  switch (severity) {
+  case cambium::Diagnostic::Severity::Error:
+    return "error";
+  case cambium::Diagnostic::Severity::Warning:
+    return "warning";
+  case cambium::Diagnostic::Severity::Remark:
+    return "remark";
+  case cambium::Diagnostic::Severity::Note:
+    return "note";
+  }
+  return "";
+}
+
+std::string Error::format(const std::vector<cambium::Diagnostic> &diagnostics) {
+  std::string text;
+  for (const cambium::Diagnostic &diagnostic : diagnostics) {
+    if (!text.empty())
+      text += '\n';
+    if (!diagnostic.location.empty())
+      text += diagnostic.location + ": ";
+    if (diagnostics.size() > 1 || !diagnostic.location.empty())
+      text += std::string(severityName(diagnostic.severity)) + ": ";
+    text += diagnostic.message;
+  }
+  return text;
+}
+
+/// `file:line:column` of the first place in a text that the location names.
+static std::string describe(Location loc) {
+  std::string text;
+  loc->walk([&](Location part) {
+    auto place = dyn_cast<FileLineColLoc>(part);
+    if (!place)
+      return WalkResult::advance();
+    text = place.getFilename().str() + ":" + std::to_string(place.getLine()) +
+           ":" + std::to_string(place.getColumn());
+    return WalkResult::interrupt();
+  });
+  return text;
+}
+
+static cambium::Diagnostic convert(mlir::Diagnostic &diagnostic) {
+  using Severity = cambium::Diagnostic::Severity;
+  Severity severity = Severity::Note;
+  if (diagnostic.getSeverity() == DiagnosticSeverity::Error)
+    severity = Severity::Error;
+  else if (diagnostic.getSeverity() == DiagnosticSeverity::Warning)
+    severity = Severity::Warning;
+  else if (diagnostic.getSeverity() == DiagnosticSeverity::Remark)
+    severity = Severity::Remark;
+  return {severity, describe(diagnostic.getLocation()), diagnostic.str()};
+}
+
+DiagnosticCollector::DiagnosticCollector(MLIRContext *context)
+    : handler(context, [this](mlir::Diagnostic &diagnostic) {
+        collected.push_back(convert(diagnostic));
+        for (mlir::Diagnostic &note : diagnostic.getNotes())
+          collected.push_back(convert(note));
+      }) {}
+
+void DiagnosticCollector::raise(const std::string &fallback) const {
+  using Severity = cambium::Diagnostic::Severity;
+  std::vector<cambium::Diagnostic> errors;
+  bool keepsNotes = false;
+  for (const cambium::Diagnostic &diagnostic : collected) {
+    if (diagnostic.severity != Severity::Note)
+      keepsNotes = diagnostic.severity == Severity::Error;
+    if (keepsNotes)
+      errors.push_back(diagnostic);
+  }
+  if (errors.empty())
+    throw Error(fallback);
+  throw Error(std::move(errors));
+}
+
+std::vector<cambium::Diagnostic> DiagnosticCollector::remarks() const {
+  std::vector<cambium::Diagnostic> remarks;
+  for (const cambium::Diagnostic &diagnostic : collected)
+    if (diagnostic.severity == cambium::Diagnostic::Severity::Remark)
+      remarks.push_back(diagnostic);
+  return remarks;
+}
+
+std::unique_ptr<MLIRContext> internal::makeContext() {
+  DialectRegistry registry;
+  grow::registerDialects(registry);
+  auto context = std::make_unique<MLIRContext>(registry);
+  // Kernels are compiled on several threads, which must not load dialects.
+  context->loadAllAvailableDialects();
+  return context;
+}
+
+std::shared_ptr<NetworkImpl> internal::parseNetwork(const std::string &text,
+                                                    const std::string &name) {
+  auto impl = std::make_shared<NetworkImpl>();
+  impl->context = makeContext();
+  DiagnosticCollector diagnostics(impl->context.get());
+  llvm::SourceMgr sources;
+  sources.AddNewSourceBuffer(llvm::MemoryBuffer::getMemBufferCopy(text, name),
+                             llvm::SMLoc());
+  impl->module =
+      parseSourceFile<ModuleOp>(sources, ParserConfig(impl->context.get()));
+  if (!impl->module)
+    diagnostics.raise(name + ": not a network");
+  return impl;
+}
+
+std::string internal::printModule(ModuleOp module, bool locations) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  OpPrintingFlags flags;
+  flags.enableDebugInfo(locations);
+  module->print(stream, flags);
+  return text;
+}
+
+Network Network::load(const std::string &path) {
+  auto buffer = llvm::MemoryBuffer::getFile(path);
+  if (!buffer)
+    throw Error("cannot read '" + path + "': " + buffer.getError().message());
+  return parse((*buffer)->getBuffer().str(), path);
+}
+
+Network Network::parse(const std::string &text, const std::string &name) {
+  return Network(parseNetwork(text, name));
+}
+
+std::string Network::text() const { return printModule(*get().module) + "\n"; }

@@ -1,0 +1,354 @@
+//===- Trainer.cpp - Training and growing a network -----------------------===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "cambium/Trainer.h"
+
+#include "Growth.h"
+#include "NetworkImpl.h"
+
+#include "cambium/API/HostProgram.h"
+#include "cambium/IR/Grow.h"
+#include "cambium/Pipelines/Pipelines.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Pass/PassManager.h"
+#include "llvm/Support/Error.h"
+
+#include <chrono>
+#include <cmath>
+#include <limits>
+
+using namespace mlir;
+using namespace cambium;
+using namespace cambium::internal;
+
+namespace {
+
+/// Adds `@evaluate`: what @loss computes, and the outputs it is computed from.
+void addEvaluate(ModuleOp module) {
+  auto loss = module.lookupSymbol<func::FuncOp>("loss");
+  if (!loss || loss.isDeclaration() || module.lookupSymbol("evaluate"))
+    return;
+  auto evaluate = cast<func::FuncOp>(loss->clone());
+  evaluate.setName("evaluate");
+  module.push_back(evaluate);
+  mlir::Block &body = evaluate.getBody().front();
+  for (auto call : body.getOps<func::CallOp>()) {
+    if (call.getCallee() != "forward")
+      continue;
+    SmallVector<Value> results(body.getTerminator()->getOperands());
+    results.push_back(call.getResult(0));
+    body.getTerminator()->setOperands(results);
+    evaluate.setFunctionType(FunctionType::get(module.getContext(),
+                                               evaluate.getArgumentTypes(),
+                                               ValueRange(results).getTypes()));
+    return;
+  }
+}
+
+std::unique_ptr<Jit> makeJit(Isa isa) {
+  llvm::Expected<std::unique_ptr<Jit>> jit = Jit::create(isa);
+  if (!jit)
+    throw Error(llvm::toString(jit.takeError()));
+  return std::move(*jit);
+}
+
+Tensor copyOf(const cambium::Block &block, const std::vector<int64_t> &shape) {
+  return {shape, {block.data(), block.data() + block.size()}};
+}
+
+} // namespace
+
+struct Trainer::Impl {
+  Impl(const Network &network, const TrainerOptions &options)
+      : options(options),
+        network(
+            parseNetwork(printModule(*network.get().module, true), "network")),
+        cache(makeJit(options.target.isa)), executor(options.target.threads) {}
+
+  MLIRContext *context() { return network->context.get(); }
+
+  /// Compiles a network, with memory for what is new in it. On failure the
+  /// store is as it was. Throws Error.
+  std::unique_ptr<HostProgram> compile(ModuleOp module,
+                                       DiagnosticCollector &diagnostics);
+  /// Labels of a class outside the outputs would read beyond a row.
+  void checkLabels(const TensorView &targets);
+  StoredTensor &tensor(const std::string &name);
+  OptimizerGroup &group(const std::string &name);
+
+  TrainerOptions options;
+  /// The network as grown so far, in a context of the trainer's own.
+  std::shared_ptr<NetworkImpl> network;
+  KernelCache cache;
+  ParameterStore store;
+  Executor executor;
+  std::unique_ptr<HostProgram> program;
+  int64_t lastBatch = 0;
+};
+
+std::unique_ptr<HostProgram>
+Trainer::Impl::compile(ModuleOp module, DiagnosticCollector &diagnostics) {
+  OwningOpRef<ModuleOp> lowered(module.clone());
+  addEvaluate(*lowered);
+  grow::PipelineOptions pipeline;
+  pipeline.vectorWidth = vectorWidth(cache.isa());
+  if (!module.lookupSymbol("loss"))
+    pipeline.loss = "";
+  PassManager passes(context());
+  grow::buildTrainPipeline(passes, pipeline);
+  if (failed(passes.run(*lowered)))
+    diagnostics.raise("the network does not compile");
+  std::vector<std::string> added = addStored(store, *lowered, options.seed);
+  FailureOr<std::unique_ptr<HostProgram>> made =
+      HostProgram::create(std::move(lowered), cache, store);
+  if (succeeded(made))
+    return std::move(*made);
+  for (const std::string &name : added)
+    store.remove(name);
+  diagnostics.raise("the network does not compile");
+}
+
+void Trainer::Impl::checkLabels(const TensorView &targets) {
+  if (targets.type != ElementType::I32)
+    return;
+  auto forward = network->module->lookupSymbol<func::FuncOp>("forward");
+  if (!forward || forward.getNumResults() != 1)
+    return;
+  auto type = cast<RankedTensorType>(forward.getResultTypes()[0]);
+  int64_t classes = type.getShape().back();
+  auto *labels = static_cast<const int32_t *>(targets.data);
+  for (int64_t i = 0, e = targets.elements(); i < e; ++i)
+    if (labels[i] < 0 || labels[i] >= classes)
+      throw Error("label " + std::to_string(labels[i]) + " of row " +
+                  std::to_string(i) + " is not in [0, " +
+                  std::to_string(classes) + ")");
+}
+
+StoredTensor &Trainer::Impl::tensor(const std::string &name) {
+  StoredTensor *tensor = store.find(name);
+  if (!tensor || tensor->kind == StoredTensor::Kind::Derived)
+    throw Error("there is no parameter or state '" + name + "'");
+  return *tensor;
+}
+
+OptimizerGroup &Trainer::Impl::group(const std::string &name) {
+  if (OptimizerGroup *group = store.findGroup(name))
+    return *group;
+  throw Error("there is no optimizer group '" + name + "'");
+}
+
+Trainer::Trainer(const Network &network, TrainerOptions options)
+    : impl(std::make_unique<Impl>(network, options)) {
+  DiagnosticCollector diagnostics(impl->context());
+  auto forward = impl->network->module->lookupSymbol<func::FuncOp>("forward");
+  if (!forward || forward.isDeclaration() || forward.getNumResults() != 1)
+    throw Error("the network has no function `@forward(inputs) -> outputs` "
+                "with one result");
+  impl->program = impl->compile(*impl->network->module, diagnostics);
+}
+
+Trainer::~Trainer() = default;
+Trainer::Trainer(Trainer &&) noexcept = default;
+Trainer &Trainer::operator=(Trainer &&) noexcept = default;
+
+//===----------------------------------------------------------------------===//
+// Running
+//===----------------------------------------------------------------------===//
+
+float Trainer::step(const TensorView &inputs, const TensorView &targets) {
+  DiagnosticCollector diagnostics(impl->context());
+  if (!impl->network->module->lookupSymbol("loss"))
+    throw Error("the network has no function `@loss(inputs, targets) -> "
+                "tensor<f32>` to train for");
+  impl->checkLabels(targets);
+  FailureOr<HostProgram::Call> call =
+      impl->program->run("step", {inputs, targets}, impl->executor);
+  if (failed(call))
+    diagnostics.raise("the step cannot run");
+  impl->lastBatch = inputs.shape[0];
+  return *static_cast<const float *>(impl->executor.address(
+      *call->plan, call->plan->plan.results[0].slot, call->inputs));
+}
+
+static double accuracyOf(const Tensor &outputs, const TensorView &targets) {
+  if (targets.type != ElementType::I32 || outputs.shape.size() != 2)
+    return std::numeric_limits<double>::quiet_NaN();
+  auto *labels = static_cast<const int32_t *>(targets.data);
+  int64_t rows = outputs.shape[0], classes = outputs.shape[1], right = 0;
+  for (int64_t row = 0; row < rows; ++row) {
+    const float *begin = outputs.data.data() + row * classes;
+    right += std::max_element(begin, begin + classes) - begin == labels[row];
+  }
+  return static_cast<double>(right) / rows;
+}
+
+Evaluation Trainer::evaluate(const TensorView &inputs,
+                             const TensorView &targets) {
+  DiagnosticCollector diagnostics(impl->context());
+  if (!impl->network->module->lookupSymbol("loss"))
+    throw Error("the network has no function `@loss(inputs, targets) -> "
+                "tensor<f32>` to evaluate");
+  impl->checkLabels(targets);
+  FailureOr<std::vector<Tensor>> results =
+      impl->program->call("evaluate", {inputs, targets}, impl->executor);
+  if (failed(results))
+    diagnostics.raise("the network cannot run");
+  Evaluation evaluation;
+  evaluation.loss = (*results)[0].data[0];
+  evaluation.accuracy = results->size() > 1
+                            ? accuracyOf((*results)[1], targets)
+                            : std::numeric_limits<double>::quiet_NaN();
+  return evaluation;
+}
+
+Tensor Trainer::predict(const TensorView &inputs) {
+  DiagnosticCollector diagnostics(impl->context());
+  FailureOr<std::vector<Tensor>> results =
+      impl->program->call("forward", inputs, impl->executor);
+  if (failed(results))
+    diagnostics.raise("the network cannot run");
+  return std::move((*results)[0]);
+}
+
+//===----------------------------------------------------------------------===//
+// Groups and growth
+//===----------------------------------------------------------------------===//
+
+std::string Trainer::addGroup(const GroupOptions &options) {
+  GroupOptions named = options;
+  ModuleOp module = *impl->network->module;
+  if (named.name.empty())
+    named.name = freeSymbol(module, "group");
+  if (module.lookupSymbol(named.name))
+    throw Error("the name '" + named.name +
+                "' is taken; choose another, or none for a free one");
+  DiagnosticCollector diagnostics(impl->context());
+  internal::addGroup(module, named);
+  auto group = module.lookupSymbol<grow::GroupOp>(named.name);
+  if (failed(group.verify())) {
+    group.erase();
+    diagnostics.raise("the group's options are not valid");
+  }
+  return named.name;
+}
+
+void Trainer::setLearningRate(const std::string &group, float learningRate) {
+  if (!(learningRate >= 0.0f) || std::isinf(learningRate))
+    throw Error("learning rate " + std::to_string(learningRate) +
+                " must be finite and not negative");
+  auto op = impl->network->module->lookupSymbol<grow::GroupOp>(group);
+  if (!op)
+    throw Error("there is no optimizer group '" + group + "'");
+  if (OptimizerGroup *used = impl->store.findGroup(group))
+    used->learningRate = learningRate;
+  op.setLr(APFloat(static_cast<double>(learningRate)));
+}
+
+float Trainer::learningRate(const std::string &group) const {
+  if (auto op = impl->network->module->lookupSymbol<grow::GroupOp>(group))
+    return op.getLr().convertToDouble();
+  throw Error("there is no optimizer group '" + group + "'");
+}
+
+GrowthReport Trainer::grow(const AddBranches &growth) {
+  auto start = std::chrono::steady_clock::now();
+  DiagnosticCollector diagnostics(impl->context());
+  OwningOpRef<ModuleOp> grown(impl->network->module->clone());
+  if (failed(addBranches(*grown, growth)))
+    diagnostics.raise("the growth does not fit");
+  int64_t before = parameterCount();
+  std::unique_ptr<HostProgram> program = impl->compile(*grown, diagnostics);
+  impl->program = std::move(program);
+  impl->network->module = std::move(grown);
+
+  GrowthReport report;
+  report.parametersAdded = parameterCount() - before;
+  report.kernelsCompiled = impl->program->getKernels().compiled;
+  report.kernelsReused = impl->program->getKernels().reused;
+  report.remarks = diagnostics.remarks();
+  report.milliseconds = std::chrono::duration<double, std::milli>(
+                            std::chrono::steady_clock::now() - start)
+                            .count();
+  return report;
+}
+
+//===----------------------------------------------------------------------===//
+// Looking inside
+//===----------------------------------------------------------------------===//
+
+MemoryReport Trainer::memory() const {
+  MemoryReport report;
+  for (const auto &[name, tensor] : impl->store.tensors()) {
+    int64_t bytes = tensor.elements() * sizeof(float);
+    if (tensor.kind == StoredTensor::Kind::Parameter)
+      report.parameters += bytes;
+    else
+      report.state += bytes;
+    report.state += bytes * tensor.state.size();
+  }
+  if (impl->lastBatch == 0)
+    return report;
+  FailureOr<grow::MemoryPlan> plan =
+      impl->program->memory("step", impl->lastBatch);
+  assert(succeeded(plan) && "the step ran with this batch");
+  report.gradients = plan->peak(grow::BufferCategory::Gradient);
+  report.keptForBackward = plan->peak(grow::BufferCategory::Kept);
+  report.arena = plan->arenaBytes;
+  report.workspace =
+      plan->arenaBytes - report.keptForBackward - report.gradients +
+      plan->scratchBytes * static_cast<int64_t>(impl->executor.threads());
+  return report;
+}
+
+int64_t Trainer::parameterCount() const {
+  int64_t count = 0;
+  for (auto param : impl->network->module->getOps<grow::ParamOp>())
+    count += param.getTensorType().getNumElements();
+  return count;
+}
+
+std::vector<std::string> Trainer::parameterNames() const {
+  std::vector<std::string> names;
+  for (auto param : impl->network->module->getOps<grow::ParamOp>())
+    names.push_back(param.getSymName().str());
+  return names;
+}
+
+Tensor Trainer::parameter(const std::string &name) const {
+  const StoredTensor &tensor = impl->tensor(name);
+  return copyOf(*tensor.values, tensor.shape);
+}
+
+void Trainer::setParameter(const std::string &name, const TensorView &values) {
+  StoredTensor &tensor = impl->tensor(name);
+  if (values.type != ElementType::F32 || values.shape != tensor.shape)
+    throw Error("the values for '" + name + "' have another shape or type");
+  auto *data = static_cast<const float *>(values.data);
+  std::copy_n(data, tensor.elements(), tensor.values->data());
+  impl->store.refreshDerived();
+}
+
+const float *Trainer::parameterAddress(const std::string &name) const {
+  return impl->tensor(name).values->data();
+}
+
+std::vector<Tensor> Trainer::optimizerState(const std::string &name) const {
+  const StoredTensor &tensor = impl->tensor(name);
+  std::vector<Tensor> state;
+  for (const auto &block : tensor.state)
+    state.push_back(copyOf(*block, tensor.shape));
+  return state;
+}
+
+Network Trainer::network() const {
+  return Network::parse(printModule(*impl->network->module));
+}
+
+std::string Trainer::stepIR() const {
+  return printModule(impl->program->getModule());
+}
