@@ -69,14 +69,10 @@ Progress::Progress(std::FILE *out, bool quiet)
   const char *kind = std::getenv("TERM");
   if (terminal && (!kind || std::string(kind) == "dumb"))
     terminal = false;
-  if (terminal)
-    std::fputs("\x1b[?25l", out); // hide the cursor
 }
 
 Progress::~Progress() {
   clear();
-  if (terminal)
-    std::fputs("\x1b[?25h", out);
   std::fflush(out);
 }
 

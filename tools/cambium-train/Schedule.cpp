@@ -221,8 +221,11 @@ double mean(const float *begin, const float *end) {
 } // namespace
 
 int64_t Span::steps(int64_t stepsPerEpoch) const {
-  return std::llround(inEpochs ? length * static_cast<double>(stepsPerEpoch)
-                               : length);
+  if (!inEpochs)
+    return std::llround(length);
+  // A hair more, or 0.7 epochs of 10 steps would be 6.
+  return static_cast<int64_t>(
+      std::floor(length * static_cast<double>(stepsPerEpoch) + 1e-6));
 }
 
 Span Span::parse(const std::string &text, const std::string &what) {
