@@ -1,0 +1,180 @@
+//===- EmitContraction.cpp - Contractions with their epilogue -------------===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "EmitUtils.h"
+#include "cambium/Target/LLVM/KernelEmitter.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+namespace cambium::grow {
+
+using Kind = ContractionSpec::Kind;
+
+template <typename Op>
+static FailureOr<ContractionSpec> convolutionSpec(Op op, Kind kind,
+                                                  Value filter) {
+  auto type = cast<RankedTensorType>(filter.getType());
+  if (type.isDynamicDim(0) || type.isDynamicDim(1))
+    return failure();
+  ContractionSpec spec;
+  spec.kind = kind;
+  spec.kernelH = type.getDimSize(0);
+  spec.kernelW = type.getDimSize(1);
+  spec.strideH = op.getStrides()[0];
+  spec.strideW = op.getStrides()[1];
+  auto [top, left, bottom, right] = expandPadding(op.getPadding());
+  spec.padTop = top;
+  spec.padLeft = left;
+  spec.padBottom = bottom;
+  spec.padRight = right;
+  spec.dilationH = op.getDilations()[0];
+  spec.dilationW = op.getDilations()[1];
+  spec.groups = op.getGroups();
+  return spec;
+}
+
+static FailureOr<ContractionSpec> linearSpec(Kind kind) {
+  ContractionSpec spec;
+  spec.kind = kind;
+  spec.linear = true;
+  return spec;
+}
+
+FailureOr<ContractionSpec> contractionSpec(Operation *op) {
+  using Result = FailureOr<ContractionSpec>;
+  return llvm::TypeSwitch<Operation *, Result>(op)
+      .Case([](Conv2DOp conv) {
+        return convolutionSpec(conv, Kind::Forward, conv.getFilter());
+      })
+      .Case([](Conv2DGradInputOp conv) {
+        return convolutionSpec(conv, Kind::BackwardData, conv.getFilter());
+      })
+      .Case([](Conv2DGradFilterOp conv) {
+        return convolutionSpec(conv, Kind::BackwardFilter, conv.getResult());
+      })
+      .Case([](LinearOp) { return linearSpec(Kind::Forward); })
+      .Case([](LinearGradInputOp) { return linearSpec(Kind::BackwardData); })
+      .Case([](LinearGradWeightOp) { return linearSpec(Kind::BackwardFilter); })
+      .Default(Result(failure()));
+}
+
+/// Launch sizes depend on the schedule, so a kernel must carry one.
+static FailureOr<ContractionSchedule> scheduleOf(KernelOp kernel) {
+  RegisterTileAttr attr = kernel.getScheduleAttr();
+  if (!attr)
+    return kernel.emitOpError("needs a schedule for its contraction");
+  ContractionSchedule schedule;
+  schedule.vectorWidth = attr.getWidth();
+  schedule.vectors = attr.getVectors();
+  schedule.tile = attr.getTile();
+  schedule.tailTile = attr.getTailTile();
+  if (!isVectorWidth(schedule.vectorWidth))
+    return kernel.emitOpError()
+           << "has a schedule for vectors of " << schedule.vectorWidth
+           << " floats; 4, 8 and 16 are possible";
+  if (schedule.vectors < 1 || schedule.tile < 1 || schedule.tailTile < 1)
+    return kernel.emitOpError("has a schedule with sizes that are not "
+                              "positive");
+  return schedule;
+}
+
+static ContractionLayout layoutOf(const Signature &signature,
+                                  Operation *anchor) {
+  auto slot = [&](int64_t buffer) {
+    return TensorSlot{buffer, signature.firstDims[buffer]};
+  };
+  ContractionLayout layout;
+  layout.lhs = slot(signature.bufferOf(anchor->getOperand(0)));
+  layout.rhs = slot(signature.bufferOf(anchor->getOperand(1)));
+  layout.result = slot(signature.body->getNumArguments());
+  layout.workspace = signature.workspace();
+  layout.numBuffers = signature.numBuffers() + 1;
+  return layout;
+}
+
+/// Passes an accumulator through the operations after the anchor. Stores all
+/// results but the first, which it returns.
+static Value emitEpilogue(KernelBuilder &k, const Signature &signature,
+                          Operation *anchor, Value accumulator,
+                          const OutputPoint &point) {
+  auto load = [&](Value tensor, Value offset) {
+    return loadVector(k.builder, k.loc,
+                      point.buffers[signature.bufferOf(tensor)], offset,
+                      k.width, point.mask);
+  };
+  ElementValues values(
+      [&](BlockArgument argument) { return load(argument, point.offset); },
+      [&](const ChannelSource &source) {
+        Value variance;
+        if (source.variance)
+          variance = load(source.variance, point.channel);
+        return channelFactor(k, load(source.vector, point.channel), variance,
+                             source.epsilon);
+      });
+  values.values[anchor->getResult(0)] = accumulator;
+  for (Operation &op : signature.body->without_terminator())
+    if (&op != anchor)
+      evaluateElementwise(k, &op, values);
+  auto yielded = signature.body->getTerminator()->getOperands();
+  for (size_t i = 1; i < yielded.size(); ++i)
+    storeVector(k.builder, k.loc, values.get(yielded[i]),
+                point.buffers[signature.body->getNumArguments() + i],
+                point.offset, point.mask);
+  return values.get(yielded[0]);
+}
+
+static LogicalResult verifyEpilogue(KernelOp kernel, const Signature &signature,
+                                    Operation *anchor) {
+  for (Value operand : anchor->getOperands())
+    if (!isa<BlockArgument>(operand))
+      return anchor->emitOpError(
+          "takes a tensor that the kernel computes itself; it must be an "
+          "argument");
+  int64_t first = signature.body->getNumArguments();
+  if (first == signature.numBuffers())
+    return kernel.emitOpError("yields nothing");
+  Type type = anchor->getResult(0).getType();
+  for (Type result : ArrayRef(signature.tensors).drop_front(first))
+    if (!compatibleTypes(type, result))
+      return kernel.emitOpError()
+             << "yields " << result << " but its contraction gives " << type;
+  return success();
+}
+
+FailureOr<KernelForm> contractionForm(KernelOp kernel,
+                                      const Signature &signature,
+                                      Operation *anchor) {
+  FailureOr<ContractionSpec> found = contractionSpec(anchor);
+  if (failed(found))
+    return anchor->emitOpError("needs a window of static size in a kernel");
+  FailureOr<ContractionSchedule> tile = scheduleOf(kernel);
+  if (failed(tile) || failed(verifyEpilogue(kernel, signature, anchor)))
+    return failure();
+  ContractionSpec spec = *found;
+  ContractionSchedule schedule = *tile;
+  ContractionLayout layout = layoutOf(signature, anchor);
+  KernelForm form;
+  form.workspace = true;
+  form.sizes = [=](const HostExtents &extents) {
+    return contractionLaunch(spec, schedule, layout, extents.dims);
+  };
+  form.emit = [=, &signature](KernelEmission &e) {
+    bool plain = llvm::hasSingleElement(signature.body->without_terminator());
+    auto epilogue = [&](OpBuilder &builder, Location loc, Value accumulator,
+                        const OutputPoint &point) {
+      KernelBuilder k(builder, loc, schedule.vectorWidth);
+      return emitEpilogue(k, signature, anchor, accumulator, point);
+    };
+    emitContraction(e.k.builder, e.k.loc, e.name, spec, schedule, layout,
+                    plain ? EpilogueFn(nullptr) : EpilogueFn(epilogue));
+  };
+  return form;
+}
+
+} // namespace cambium::grow
