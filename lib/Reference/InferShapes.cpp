@@ -6,8 +6,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "Compute.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/IRMapping.h"
-#include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -137,7 +137,8 @@ cambium::inferShapes(Operation *op, Inputs in,
                      llvm::function_ref<Shape(Value)> known) {
   // The operation's own inference and verifier, asked again with the extents of
   // the run, find operands that do not fit together.
-  Block block;
+  OwningOpRef<ModuleOp> home = ModuleOp::create(op->getLoc());
+  Block &block = *home->getBody();
   IRMapping mapping;
   for (auto [operand, tensor] : llvm::zip_equal(op->getOperands(), in)) {
     auto type = cast<RankedTensorType>(operand.getType());
@@ -148,7 +149,7 @@ cambium::inferShapes(Operation *op, Inputs in,
       mapping.map(operand, argument);
   }
   Operation *probe = op->cloneWithoutRegions(mapping);
-  llvm::scope_exit erase([&] { probe->erase(); });
+  block.push_back(probe);
   if (failed(inferProbe(op, probe, in, known)) ||
       failed(probe->getName().verifyInvariants(probe)))
     return failure();
