@@ -241,7 +241,7 @@ std::string overParameters(const History &history, const std::string &title,
   chart.panelHeight = 210;
   chart.labelWidth = 104;
   chart.description = title + " against parameters";
-  chart.x = openAxis(0.0, history.stages.back().parameters, 4, compact);
+  chart.x = openAxis(0.0, history.stages.back().parameters, 5, compact);
   chart.x.title = "parameters";
   Panel panel;
   panel.title = title;
@@ -531,8 +531,9 @@ std::string renderReport(const History &history,
          facts(history.configuration) +
          "</section><section><h2>Machine</h2>\n" + facts(history.machine) +
          "</section></div>\n<h2>Once more</h2>\n<p class=\"note\">This "
-         "command repeats the run; with the same seed the losses are the same, "
-         "bit for bit, on any number of threads.</p>\n<pre>" +
+         "command repeats the run; on the same instruction set the losses are "
+         "the "
+         "same, bit for bit, on any number of threads.</p>\n<pre>" +
          escaped(join(quoted, " ")) +
          "</pre>\n<footer>The numbers behind this page: "
          "<code>history.json</code> beside it.</footer>\n"
