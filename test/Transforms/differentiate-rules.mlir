@@ -519,12 +519,12 @@ func.func @loss(%t: tensor<4x3xf32>) -> tensor<f32> {
 
 grow.group @g {optimizer = #grow.sgd, lr = 0.1}
 grow.param @a : tensor<4x3xf32> in @g init(#grow.zero)
-grow.param @b : tensor<4x3xf32> in @g init(#grow.zero)
+grow.param @target : tensor<4x3xf32> in @g init(#grow.zero)
 
 func.func @loss(%t: tensor<f32>) -> tensor<f32> {
   %a = grow.get @a : tensor<4x3xf32>
-  %b = grow.get @b : tensor<4x3xf32>
-  %z = grow.mse %a, %b : (tensor<4x3xf32>, tensor<4x3xf32>) -> tensor<f32>
+  %target = grow.get @target : tensor<4x3xf32>
+  %z = grow.mse %a, %target : (tensor<4x3xf32>, tensor<4x3xf32>) -> tensor<f32>
   %y = grow.scale %z by 3.0 : tensor<f32>
   %loss = grow.mse %y, %t : (tensor<f32>, tensor<f32>) -> tensor<f32>
   return %loss : tensor<f32>
@@ -532,10 +532,10 @@ func.func @loss(%t: tensor<f32>) -> tensor<f32> {
 
 // CHECK-LABEL: func.func @step(
 // CHECK:         %[[A:.*]] = grow.get @a
-// CHECK:         %[[B:.*]] = grow.get @b
+// CHECK:         %[[TARGET:.*]] = grow.get @target
 // CHECK:         %[[D:.*]] = grow.mse_grad
 // CHECK-NEXT:    %[[DZ:.*]] = grow.scale %[[D]] by 3.0
-// CHECK-NEXT:    %[[DA:.*]] = grow.mse_grad %[[A]], %[[B]], %[[DZ]]
+// CHECK-NEXT:    %[[DA:.*]] = grow.mse_grad %[[A]], %[[TARGET]], %[[DZ]]
 // CHECK-NEXT:    %[[DB:.*]] = grow.fill 0.000000e+00
 // CHECK-NEXT:    return %{{.*}}, %[[DA]], %[[DB]]
 
