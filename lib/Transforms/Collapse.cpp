@@ -34,8 +34,9 @@ struct TermGroup {
 };
 
 /// Collapses what it can in one block. Operations are visited from the last to
-/// the first, so that each expression is tried as a whole before its parts, and
-/// what a collapse leaves unused is erased when its turn comes.
+/// the first, so that each expression is tried as a whole before its parts,
+/// again and again until nothing changes, since a collapsed part may be what
+/// the whole waited for. Only then is it certain what stays, and said why.
 class BlockCollapser {
 public:
   explicit BlockCollapser(Block &block)
@@ -47,10 +48,12 @@ public:
   int64_t numKept = 0;
 
 private:
+  void sweep();
   void visit(Operation *op);
   void visitAdd(AddOp add);
   void keepMap(MapOp map);
   void replace(Operation *op, const AffineForm &form);
+  void eraseUnused(Operation *op);
   Value build(OpBuilder &builder, Location loc, const AffineForm &form,
               RankedTensorType type);
 
@@ -58,6 +61,7 @@ private:
   SmallVector<TermGroup> groupTerms(AddOp root, ArrayRef<Term> terms);
   bool joinGroup(AddOp root, TermGroup &group, size_t index,
                  ArrayRef<Term> terms);
+  void remarkApart(const Term &term, const Term &other, const Refusal &refusal);
   void rebuildSum(AddOp root, ArrayRef<Term> terms, ArrayRef<TermGroup> groups);
 
   Block &block;
@@ -65,6 +69,13 @@ private:
   FormAnalysis analysis;
   /// Additions inside trees that have been looked at from their root.
   DenseSet<Operation *> innerAdds;
+  /// Maps with a remark that they are not joined with another.
+  DenseSet<Operation *> apart;
+  /// Operations erased in this sweep.
+  DenseSet<Operation *> erased;
+  bool hasChanged = false;
+  /// True once nothing changes any more.
+  bool isSettled = false;
 };
 
 } // namespace
@@ -98,33 +109,72 @@ Value BlockCollapser::build(OpBuilder &builder, Location loc,
   return bias ? BiasAddOp::create(builder, loc, type, result, bias) : result;
 }
 
+/// Erases an operation and what only it used.
+void BlockCollapser::eraseUnused(Operation *op) {
+  SetVector<Operation *> worklist;
+  worklist.insert(op);
+  while (!worklist.empty()) {
+    Operation *unused = worklist.pop_back_val();
+    SmallVector<Value> operands(unused->getOperands());
+    innerAdds.erase(unused);
+    apart.erase(unused);
+    erased.insert(unused);
+    unused->erase();
+    for (Value operand : operands) {
+      Operation *producer = operand.getDefiningOp();
+      if (producer && isOpTriviallyDead(producer))
+        worklist.insert(producer);
+    }
+  }
+}
+
 void BlockCollapser::replace(Operation *op, const AffineForm &form) {
   OpBuilder builder(op);
-  op->getResult(0).replaceAllUsesWith(
-      build(builder, op->getLoc(), form, resultType(op)));
-  op->erase();
+  Value layer = build(builder, op->getLoc(), form, resultType(op));
+  op->getResult(0).replaceAllUsesWith(layer);
+  eraseUnused(op);
   numCollapsed += form.branches;
+  hasChanged = true;
+}
+
+void BlockCollapser::sweep() {
+  hasChanged = false;
+  innerAdds.clear();
+  erased.clear();
+  SmallVector<Operation *> operations;
+  for (Operation &op : llvm::reverse(block))
+    operations.push_back(&op);
+  for (Operation *op : operations)
+    if (!erased.contains(op))
+      visit(op);
 }
 
 void BlockCollapser::run() {
-  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
-    visit(&op);
+  do {
+    sweep();
+  } while (hasChanged);
+  isSettled = true;
+  sweep();
+}
+
+/// Products of weights are written as layers of a weight; there is nothing to
+/// gain in them.
+static bool isWeight(Value value) {
+  return isa_and_nonnull<GetOp, WeightSumOp, WeightConcatOp, WeightPadOp,
+                         WeightScaleOp, WeightComposeOp>(value.getDefiningOp());
 }
 
 void BlockCollapser::visit(Operation *op) {
-  if (isOpTriviallyDead(op)) {
-    op->erase();
-    return;
-  }
   if (auto add = dyn_cast<AddOp>(op))
     return visitAdd(add);
   if (!isa<MapOp, ConcatOp, ScaleOp, BiasAddOp, Conv2DOp, LinearOp>(op))
     return;
   FailureOr<AffineForm> form = analysis.analyze(op);
-  if (succeeded(form) && form->merged &&
+  if (succeeded(form) && form->merged && !isWeight(form->input) &&
       succeeded(analysis.checkWork(*form, resultType(op))))
     return replace(op, *form);
-  if (auto map = dyn_cast<MapOp>(op))
+  auto map = dyn_cast<MapOp>(op);
+  if (map && isSettled)
     keepMap(map);
 }
 
@@ -187,17 +237,22 @@ bool BlockCollapser::joinGroup(AddOp root, TermGroup &group, size_t index,
     return true;
   }
   llvm::erase(group.members, index);
-  auto mapOf = [&](size_t term) {
-    return terms[term].value.getDefiningOp<MapOp>();
-  };
-  MapOp map = mapOf(index), other = mapOf(group.members.front());
-  if (map && other && group.form.input == terms[index].form->input) {
-    InFlightDiagnostic remark = map.emitRemark();
-    remark << "'" << map.getName() << "': not joined with '" << other.getName()
-           << "': " << analysis.getRefusal().reason;
-    remark.attachNote(other.getLoc()) << "'" << other.getName() << "' is here";
-  }
   return false;
+}
+
+/// Says why two maps that are added stay two layers, where that is not obvious.
+void BlockCollapser::remarkApart(const Term &term, const Term &other,
+                                 const Refusal &refusal) {
+  auto map = term.value.getDefiningOp<MapOp>();
+  auto otherMap = other.value.getDefiningOp<MapOp>();
+  if (!map || !otherMap || term.form->input != other.form->input ||
+      !apart.insert(map).second)
+    return;
+  InFlightDiagnostic remark = map.emitRemark();
+  remark << "'" << map.getName() << "': not joined with '" << otherMap.getName()
+         << "': " << refusal.reason;
+  remark.attachNote(otherMap.getLoc())
+      << "'" << otherMap.getName() << "' is here";
 }
 
 /// Groups of terms that are one layer. Large windows come first, since smaller
@@ -219,8 +274,12 @@ SmallVector<TermGroup> BlockCollapser::groupTerms(AddOp root,
     bool isJoined = llvm::any_of(groups, [&](TermGroup &group) {
       return joinGroup(root, group, index, terms);
     });
-    if (!isJoined)
-      groups.push_back({{index}, *terms[index].form});
+    if (isJoined)
+      continue;
+    if (!groups.empty())
+      remarkApart(terms[index], terms[groups.back().members.front()],
+                  analysis.getRefusal());
+    groups.push_back({{index}, *terms[index].form});
   }
   return groups;
 }
@@ -256,7 +315,8 @@ void BlockCollapser::rebuildSum(AddOp root, ArrayRef<Term> terms,
   for (Value value : llvm::drop_begin(values))
     sum = AddOp::create(builder, root.getLoc(), type, sum, value);
   root.getResult().replaceAllUsesWith(sum);
-  root.erase();
+  eraseUnused(root);
+  hasChanged = true;
 }
 
 //===----------------------------------------------------------------------===//

@@ -20,11 +20,6 @@ static double layerWork(const WeightExpr *weight) {
 
 double AffineForm::joinedWork() const { return layerWork(weight); }
 
-/// Multiplications for each position if the form collapses whenever it pays.
-static double bestWork(const AffineForm &form) {
-  return std::min(form.separateWork, form.joinedWork());
-}
-
 FailureOr<AffineForm> FormAnalysis::refuse(Operation *op, const Twine &reason) {
   refusal = {reason.str(), op};
   return failure();
@@ -112,6 +107,18 @@ FailureOr<AffineForm> FormAnalysis::analyze(Operation *op) {
 }
 
 FailureOr<AffineForm> FormAnalysis::formOf(Operation *op, const Scope *scope) {
+  FailureOr<AffineForm> form = formOfOperation(op, scope);
+  auto type = cast<RankedTensorType>(op->getResult(0).getType());
+  // What pays by itself is paid in any case: the rest is judged without it.
+  if (succeeded(form) && succeeded(checkWork(*form, type))) {
+    form->separateWork = form->joinedWork();
+    form->weightWork = 0.0;
+  }
+  return form;
+}
+
+FailureOr<AffineForm> FormAnalysis::formOfOperation(Operation *op,
+                                                    const Scope *scope) {
   return TypeSwitch<Operation *, FailureOr<AffineForm>>(op)
       .Case<Conv2DOp, LinearOp>([&](auto) { return formOfLayer(op, scope); })
       .Case([&](MapOp map) { return formOfMap(map, scope); })
@@ -208,7 +215,8 @@ FailureOr<AffineForm> FormAnalysis::formOfMap(MapOp map, const Scope *scope) {
   return joined;
 }
 
-/// The terms of a tree of additions, in order.
+/// The form of an addition or concatenation. A tree of additions is one sum, so
+/// that its windows are padded once.
 FailureOr<AffineForm> FormAnalysis::formOfAll(Operation *op,
                                               const Scope *scope) {
   SmallVector<AffineForm> forms;
@@ -295,7 +303,7 @@ FailureOr<AffineForm> FormAnalysis::chain(const AffineForm &first,
   }
   form.input = first.input;
   form.weight = weights.compose(first.weight, second.weight);
-  form.separateWork = bestWork(first) * firstPositions + second.separateWork;
+  form.separateWork = first.separateWork * firstPositions + second.separateWork;
   form.weightWork =
       first.weightWork +
       layerWork(form.weight) *
@@ -435,7 +443,7 @@ FailureOr<AffineForm> FormAnalysis::join(ArrayRef<AffineForm> forms,
                                       part.weight->type.getElementType())));
     }
     for (const AffineForm &part : forms) {
-      form.separateWork += bestWork(part);
+      form.separateWork += part.separateWork;
       form.weightWork += part.weightWork;
       form.branches += part.branches;
     }

@@ -31,8 +31,9 @@ struct AffineForm {
   const WeightExpr *weight = nullptr;
   /// Null if there is none.
   const WeightExpr *bias = nullptr;
-  /// Multiplications for each position of the result without collapse, and
-  /// those that the weight expression takes once.
+  /// Multiplications for each position of the result if the parts stay apart,
+  /// and those that the weight expression takes once. Parts that pay by
+  /// themselves count as done.
   double separateWork = 0.0;
   double weightWork = 0.0;
   /// True if the form stands for several layers or for a map.
@@ -101,6 +102,8 @@ private:
   mlir::FailureOr<AffineForm> formOf(mlir::Value value, const Scope *scope,
                                      mlir::Operation *user);
   mlir::FailureOr<AffineForm> formOf(mlir::Operation *op, const Scope *scope);
+  mlir::FailureOr<AffineForm> formOfOperation(mlir::Operation *op,
+                                              const Scope *scope);
   mlir::FailureOr<AffineForm> formOfLayer(mlir::Operation *op,
                                           const Scope *scope);
   mlir::FailureOr<AffineForm> formOfMap(MapOp map, const Scope *scope);
