@@ -91,6 +91,20 @@ struct Jit::State {
   /// Pass managers load dialects into the context, which modules of other
   /// threads may share.
   std::mutex loweringMutex;
+
+  /// Causes of failed lookups, which the session reports apart from them. A
+  /// failing thread may see those of another one too.
+  std::mutex reportMutex;
+  std::string reports;
+
+  void report(Error error) {
+    std::lock_guard<std::mutex> lock(reportMutex);
+    reports += "; " + toString(std::move(error));
+  }
+  Error withReports(Error error) {
+    std::lock_guard<std::mutex> lock(reportMutex);
+    return jitError(toString(std::move(error)) + std::exchange(reports, {}));
+  }
 };
 
 struct CompiledKernel::Code {
@@ -149,9 +163,8 @@ Expected<std::unique_ptr<Jit>> Jit::create(Isa isa) {
   state->isa = isa;
   state->engine = std::move(*engine);
   state->processSymbols = state->engine->getProcessSymbolsJITDylib().get();
-  // Failures reach the caller of compile through lookup.
   state->engine->getExecutionSession().setErrorReporter(
-      [](Error error) { consumeError(std::move(error)); });
+      [state = state.get()](Error error) { state->report(std::move(error)); });
   return std::unique_ptr<Jit>(new Jit(std::move(state)));
 }
 
@@ -193,7 +206,7 @@ Expected<CompiledKernel> Jit::compile(mlir::ModuleOp module) {
     auto address = state->engine->lookup(
         *code->library, (symbols->name + "_phase" + Twine(phase)).str());
     if (!address)
-      return address.takeError();
+      return state->withReports(address.takeError());
     code->phases.push_back(address->toPtr<PhaseFunction>());
   }
   return CompiledKernel(std::move(code));

@@ -10,6 +10,7 @@
 #define CAMBIUM_LIB_TARGET_LLVM_KERNELBUILDER_H
 
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinTypes.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 #include <algorithm>
 #include <cstdint>

@@ -1,0 +1,133 @@
+//===- ContractionAssemblyTest.cpp - The inner loops' machine code --------===//
+//
+// Part of the Cambium project, under the Apache License v2.0 with LLVM
+// Exceptions. See LICENSE for license information.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "ContractionHarness.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/Error.h"
+#include "llvm/TargetParser/Host.h"
+#include "llvm/TargetParser/Triple.h"
+#include "gtest/gtest.h"
+
+using namespace cambium;
+using namespace cambium::test;
+using Kind = ContractionSpec::Kind;
+
+namespace {
+
+/// A basic block that jumps back to its own beginning.
+struct InnerLoop {
+  int64_t multiplyAdds = 0;
+  int64_t vectorsOnStack = 0;
+};
+
+/// Scalars, such as row addresses, may well lie on the stack.
+bool isVectorOnStack(llvm::StringRef line) {
+  bool vector =
+      line.contains("%xmm") || line.contains("%ymm") || line.contains("%zmm");
+  return vector && (line.contains("(%rsp") || line.contains("Spill") ||
+                    line.contains("Reload"));
+}
+
+std::vector<InnerLoop> innerLoops(llvm::StringRef assembly) {
+  std::vector<InnerLoop> loops;
+  llvm::StringRef label;
+  InnerLoop block;
+  llvm::SmallVector<llvm::StringRef> lines;
+  assembly.split(lines, '\n');
+  for (llvm::StringRef line : lines) {
+    llvm::StringRef text = line.split('#').first.trim();
+    if (text.ends_with(":")) {
+      label = text.drop_back();
+      block = {};
+    } else if (text.starts_with("j") && text.ends_with(label) &&
+               !label.empty()) {
+      loops.push_back(block);
+    } else {
+      block.multiplyAdds += text.starts_with("vfmadd");
+      block.vectorsOnStack += isVectorOnStack(line);
+    }
+  }
+  return loops;
+}
+
+int64_t vectorSpills(llvm::StringRef assembly) {
+  llvm::SmallVector<llvm::StringRef> lines;
+  assembly.split(lines, '\n');
+  return llvm::count_if(lines, isVectorOnStack);
+}
+
+class ContractionAssembly
+    : public testing::TestWithParam<std::tuple<Isa, Kind, int64_t>> {};
+
+TEST_P(ContractionAssembly, AccumulatorsStayInRegisters) {
+  if (!llvm::Triple(llvm::sys::getProcessTriple()).isX86())
+    GTEST_SKIP() << "the schedules are for x86-64";
+  auto [isa, kind, channels] = GetParam();
+  ContractionSpec conv, strided, dilated, linear;
+  conv.kernelH = conv.kernelW = 3;
+  conv.padTop = conv.padLeft = conv.padBottom = conv.padRight = 1;
+  strided = dilated = conv;
+  strided.strideH = strided.strideW = 2;
+  dilated.dilationH = dilated.dilationW = 2;
+  linear.linear = true;
+  for (ContractionSpec spec : {conv, strided, dilated, linear}) {
+    spec.kind = kind;
+    ContractionExtents extents;
+    extents.inC = extents.outC = channels;
+    ContractionSchedule schedule =
+        chooseSchedule(spec, vectorWidth(isa), extents);
+    auto module = contractionModule(spec, schedule,
+                                    ContractionLayout::plain(spec), nullptr);
+    std::string assembly = llvm::cantFail(emitAssembly(*module, isa));
+    EXPECT_EQ(vectorSpills(assembly), 0) << spec.str() << ' ' << schedule.str();
+
+    int64_t found = 0;
+    for (const InnerLoop &loop : innerLoops(assembly)) {
+      if (loop.multiplyAdds == 0)
+        continue;
+      found += loop.multiplyAdds;
+      EXPECT_EQ(loop.vectorsOnStack, 0) << spec.str() << ' ' << schedule.str();
+    }
+    EXPECT_EQ(found, (schedule.tile + schedule.tailTile) * schedule.vectors)
+        << spec.str() << ' ' << schedule.str();
+  }
+}
+
+std::string
+parameterName(const testing::TestParamInfo<ContractionAssembly::ParamType> &p) {
+  static const char *const kinds[] = {"Forward", "BackwardData",
+                                      "BackwardFilter"};
+  auto [isa, kind, channels] = p.param;
+  return isaName(isa) + std::string(kinds[static_cast<int>(kind)]) +
+         std::to_string(channels);
+}
+
+// Channels that call for one to four vectors.
+INSTANTIATE_TEST_SUITE_P(
+    Schedules, ContractionAssembly,
+    testing::Combine(testing::Values(Isa::AVX2, Isa::AVX512),
+                     testing::Values(Kind::Forward, Kind::BackwardData,
+                                     Kind::BackwardFilter),
+                     testing::Values(8, 16, 24, 48, 64)),
+    parameterName);
+
+TEST(ContractionAssemblyParser, SpillsWouldBeSeen) {
+  if (!llvm::Triple(llvm::sys::getProcessTriple()).isX86())
+    GTEST_SKIP() << "the schedules are for x86-64";
+  ContractionSpec spec;
+  spec.kernelH = spec.kernelW = 3;
+  // 20 accumulators in 16 registers.
+  auto module = contractionModule(spec, {8, 2, 10, 10},
+                                  ContractionLayout::plain(spec), nullptr);
+  std::string assembly = llvm::cantFail(emitAssembly(*module, Isa::AVX2));
+  EXPECT_GT(vectorSpills(assembly), 0);
+}
+
+} // namespace
