@@ -93,14 +93,27 @@ std::vector<GroupDeclaration> groups(const std::string &ir) {
   return found;
 }
 
-std::vector<std::string> mapNames(const std::string &ir) {
-  std::vector<std::string> names;
-  eachLine(ir, "grow.map \"", [&](const std::string &line, size_t end) {
-    std::string name = symbolAt(line, end - 1);
-    if (std::find(names.begin(), names.end(), name) == names.end())
-      names.push_back(name);
-  });
-  return names;
+std::vector<MapDeclaration> maps(const std::string &ir) {
+  std::vector<MapDeclaration> found;
+  bool inBody = false;
+  std::istringstream stream(ir);
+  for (std::string line; std::getline(stream, line);) {
+    const std::string key = "grow.map \"";
+    size_t at = line.find(key);
+    if (at != std::string::npos && at < line.find("//")) {
+      std::string name = symbolAt(line, at + key.size() - 1);
+      inBody = std::none_of(
+          found.begin(), found.end(),
+          [&](const MapDeclaration &map) { return map.name == name; });
+      if (inBody)
+        found.push_back({name, false});
+    } else if (inBody && line.find("grow.relu ") != std::string::npos) {
+      found.back().rectified = true;
+    } else if (line.find_first_not_of(' ') == line.find('}')) {
+      inBody = false;
+    }
+  }
+  return found;
 }
 
 std::vector<std::pair<std::string, std::string>>

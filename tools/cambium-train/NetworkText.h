@@ -24,8 +24,14 @@ struct GroupDeclaration {
 /// The optimizer groups declared in a network's printed IR, in order.
 std::vector<GroupDeclaration> groups(const std::string &ir);
 
-/// The names of the maps in a network's printed IR, in order, each once.
-std::vector<std::string> mapNames(const std::string &ir);
+struct MapDeclaration {
+  std::string name;
+  /// Whether the body has a ReLU, behind which a filter of zeros never learns.
+  bool rectified = false;
+};
+
+/// The maps in a network's printed IR, in order, each once.
+std::vector<MapDeclaration> maps(const std::string &ir);
 
 /// Every parameter of a network's printed IR and its group.
 std::vector<std::pair<std::string, std::string>>

@@ -26,8 +26,7 @@ const char *const footer = R"(Growths: --grow=KEY=VALUE,...
   where    group=NAME: an existing group, or a new one with
            optimizer=sgd, lr=0.01, momentum=0.9, nesterov=false, decay=0 or
            optimizer=adamw, lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-8
-  Without --grow the network grows three times by two branches, each into a
-  group of its own.
+  Without --grow the network grows three times, each into a group of its own.
 
 Examples:
   cambium-train
@@ -42,7 +41,7 @@ Exit codes: 0 trained, 1 bad data, network or output, 2 bad command line,
 )";
 
 /// The network that comes with the tool: beside its folder, both in the build
-/// tree and where it is installed.
+/// tree and wherever both are copied to.
 std::string defaultNetwork() {
   namespace fs = std::filesystem;
   std::error_code ignored;

@@ -255,17 +255,20 @@ GrowthSpec parseGrowth(const std::string &text, unsigned number,
   }
 }
 
-std::vector<std::string> defaultGrowths(const std::vector<std::string> &maps,
+std::vector<std::string> defaultGrowths(const std::vector<MapDeclaration> &maps,
                                         double epochs, float learningRate,
                                         float weightDecay, bool onPlateau) {
   std::vector<std::string> texts;
-  for (unsigned i = 0; i < 3 && !maps.empty(); ++i)
+  for (unsigned i = 0; i < 3 && !maps.empty(); ++i) {
+    const MapDeclaration &map = maps[i % maps.size()];
     texts.push_back(
         (onPlateau ? "" : format("epoch=%g,", epochs * 0.2 * (i + 1))) +
-        "map=" + maps[i % maps.size()] + ",branches=2,init=zero" +
+        "map=" + map.name +
+        (map.rectified ? ",branches=1,init=kaiming" : ",branches=2,init=zero") +
         format(",group=grown%u,optimizer=sgd,momentum=0.9,lr=%g", i + 1,
                learningRate) +
         (weightDecay > 0.0f ? format(",decay=%g", weightDecay) : ""));
+  }
   return texts;
 }
 

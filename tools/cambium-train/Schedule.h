@@ -8,6 +8,7 @@
 #ifndef CAMBIUM_TRAIN_SCHEDULE_H
 #define CAMBIUM_TRAIN_SCHEDULE_H
 
+#include "NetworkText.h"
 #include "cambium/Trainer.h"
 
 #include <cstdint>
@@ -53,11 +54,12 @@ struct GrowthSpec {
 GrowthSpec parseGrowth(const std::string &text, unsigned number,
                        const PlateauRule &plateau = {});
 
-/// A schedule for a network that came without one: three growths of two
-/// branches, spread over the first 60 % of the run or, with `onPlateau`, each
-/// at a plateau; the maps take turns, and each growth has its own group, which
-/// has this rate and decay. Empty if the network has no map.
-std::vector<std::string> defaultGrowths(const std::vector<std::string> &maps,
+/// A schedule for a network that came without one: three growths, spread over
+/// the first 60 % of the run or, with `onPlateau`, each at a plateau. The maps
+/// take turns: two branches of zeros, or one with Kaiming values for a map with
+/// a ReLU. Each growth has its own group, which has this rate and decay. Empty
+/// if the network has no map.
+std::vector<std::string> defaultGrowths(const std::vector<MapDeclaration> &maps,
                                         double epochs, float learningRate,
                                         float weightDecay, bool onPlateau);
 

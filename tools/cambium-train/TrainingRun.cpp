@@ -154,17 +154,17 @@ void TrainingRun::scheduleGrowths() {
       std::max<int64_t>(1, options.dropEvery.steps(stepsPerEpoch));
   rates.dropFactor = options.dropFactor;
 
-  std::vector<std::string> maps = mapNames(trainer->network().text());
+  const auto declared = maps(trainer->network().text());
   std::vector<std::string> texts = options.growTexts;
   if (texts.empty() && !record.groups.empty())
     texts =
-        defaultGrowths(maps, static_cast<double>(options.epochs),
+        defaultGrowths(declared, static_cast<double>(options.epochs),
                        record.groups.front().learningRate,
                        record.groups.front().weightDecay, options.onPlateau);
   std::vector<GrowthSpec> specs;
   for (size_t i = 0; i < texts.size() && texts[i] != "none"; ++i)
     specs.push_back(parseGrowth(texts[i], i + 1, options.plateau));
-  warnOfMisfits(specs, maps);
+  warnOfMisfits(specs, declared);
   growths = std::make_unique<GrowthSchedule>(specs, stepsPerEpoch);
   for (const GrowthSpec &spec : growths->beyond(totalSteps()))
     progress.warning("growth '" + spec.text + "' comes after the end of the " +
@@ -174,7 +174,10 @@ void TrainingRun::scheduleGrowths() {
 
 /// Says at once what would fail in minutes.
 void TrainingRun::warnOfMisfits(const std::vector<GrowthSpec> &specs,
-                                const std::vector<std::string> &maps) {
+                                const std::vector<MapDeclaration> &declared) {
+  std::vector<std::string> maps;
+  for (const MapDeclaration &map : declared)
+    maps.push_back(map.name);
   std::set<std::string> groups;
   for (const GroupRecord &group : record.groups)
     groups.insert(group.name);

@@ -11,6 +11,7 @@
 #include "Batches.h"
 #include "Dataset.h"
 #include "History.h"
+#include "NetworkText.h"
 #include "Options.h"
 #include "Progress.h"
 #include "Schedule.h"
@@ -45,7 +46,7 @@ private:
   void checkFit();
   void scheduleGrowths();
   void warnOfMisfits(const std::vector<GrowthSpec> &specs,
-                     const std::vector<std::string> &maps);
+                     const std::vector<MapDeclaration> &declared);
   void describe();
 
   bool trainEpoch(int64_t epoch);

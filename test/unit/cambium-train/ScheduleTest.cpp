@@ -170,19 +170,22 @@ TEST(GrowthSchedule, PlateausComeOneAfterTheOther) {
 }
 
 TEST(DefaultGrowths, TakeTurnsInGroupsOfTheirOwn) {
-  auto texts = defaultGrowths({"x", "y"}, 10.0, 0.05f, 0.0005f, false);
+  auto texts =
+      defaultGrowths({{"x", false}, {"y", true}}, 10.0, 0.05f, 0.0005f, false);
   ASSERT_EQ(texts.size(), 3u);
   const char *maps[] = {"x", "y", "x"};
   for (unsigned i = 0; i < 3; ++i) {
     GrowthSpec spec = parseGrowth(texts[i], i + 1);
     EXPECT_EQ(spec.growth.map, maps[i]);
+    EXPECT_EQ(spec.growth.init.kind,
+              i == 1 ? Init::Kind::Kaiming : Init::Kind::Zero);
     EXPECT_EQ(spec.at->steps(100), 200 * (i + 1));
     EXPECT_EQ(spec.group.name, "grown" + std::to_string(i + 1));
     EXPECT_FLOAT_EQ(spec.group.learningRate, 0.05f);
     EXPECT_FLOAT_EQ(spec.group.weightDecay, 0.0005f);
   }
   EXPECT_TRUE(defaultGrowths({}, 10.0, 0.05f, 0.0f, false).empty());
-  auto waiting = defaultGrowths({"x"}, 10.0, 0.05f, 0.0f, true);
+  auto waiting = defaultGrowths({{"x", false}}, 10.0, 0.05f, 0.0f, true);
   EXPECT_FALSE(parseGrowth(waiting[0], 1).at.has_value());
 }
 
@@ -222,8 +225,16 @@ module {
   grow.param @b1.w : tensor<3x3x16x32xf32> in @"odd name" init(#grow.zero)
   func.func @forward(%x: tensor<?x4xf32>) {
     %0 = grow.map "block1" sum (%x) over [(%w0), (%w1)] {
-    %1 = grow.map "block2" sum (%x) over [(%w0), (%w1)] {
-    %2 = grow.map "block1" sum (%x) over [(%w0), (%w1)] {
+    ^bb0(%in: tensor<?x4xf32>, %w: tensor<4x4xf32>):
+      grow.yield %in : tensor<?x4xf32>
+    }
+    %1 = grow.relu %0 : tensor<?x4xf32>
+    %2 = grow.map "block2" sum (%1) over [(%w0), (%w1)] {
+    ^bb0(%in: tensor<?x4xf32>, %w: tensor<4x4xf32>):
+      %3 = grow.relu %in : tensor<?x4xf32>
+      grow.yield %3 : tensor<?x4xf32>
+    }
+    %4 = grow.map "block1" sum (%x) over [(%w0), (%w1)] {
 )";
   auto found = groups(ir);
   ASSERT_EQ(found.size(), 2u);
@@ -232,7 +243,12 @@ module {
   EXPECT_DOUBLE_EQ(found[0].weightDecay, 0.0005);
   EXPECT_EQ(found[1].name, "odd name");
   EXPECT_EQ(found[1].optimizer, "adamw");
-  EXPECT_EQ(mapNames(ir), (std::vector<std::string>{"block1", "block2"}));
+  auto layers = maps(ir);
+  ASSERT_EQ(layers.size(), 2u);
+  EXPECT_EQ(layers[0].name, "block1");
+  EXPECT_FALSE(layers[0].rectified);
+  EXPECT_EQ(layers[1].name, "block2");
+  EXPECT_TRUE(layers[1].rectified);
   EXPECT_EQ(parameterGroups(ir),
             (std::vector<std::pair<std::string, std::string>>{
                 {"b0.w", "base"}, {"b1.w", "odd name"}}));
