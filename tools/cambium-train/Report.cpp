@@ -17,6 +17,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 namespace cambium::train {
 namespace {
@@ -39,8 +40,9 @@ std::string change(double before, double after) {
   if (!(before > 0.0))
     return "";
   double percentage = (after / before - 1.0) * 100.0;
-  return format(std::abs(percentage) < 10.0 ? "%+.1f %%" : "%+.0f %%",
-                percentage);
+  return (percentage < 0.0 ? "−" : "+") +
+         format(std::abs(percentage) < 10.0 ? "%.1f %%" : "%.0f %%",
+                std::abs(percentage));
 }
 
 int64_t total(const MemoryReport &memory) {
@@ -402,9 +404,12 @@ std::string growthSection(const History &history) {
                count(record.report.kernelsCompiled),
                count(record.report.kernelsReused),
                format("%.1f", record.report.milliseconds)});
+    // Forward, backward and inference may remark the same.
+    std::set<std::string> messages;
     for (const Diagnostic &remark : record.report.remarks)
-      remarks += "<li>Growth " + std::to_string(number) + ": " +
-                 escaped(remark.message) + "</li>\n";
+      if (messages.insert(remark.message).second)
+        remarks += "<li>Growth " + std::to_string(number) + ": " +
+                   escaped(remark.message) + "</li>\n";
   }
   return "<h2>Growths</h2>\n" + table.str() +
          (remarks.empty() ? ""
