@@ -140,13 +140,19 @@ grow::KernelOp KernelFixture::parse(const std::string &text) {
   return *module->getOps<grow::KernelOp>().begin();
 }
 
-CompiledKernel KernelFixture::compile(grow::KernelOp kernel, Isa isa) {
+const CompiledKernel &KernelFixture::compile(const std::string &text,
+                                             grow::KernelOp kernel, Isa isa) {
+  auto known = compiled.find({text, isa});
+  if (known != compiled.end())
+    return known->second;
   auto jit = llvm::cantFail(Jit::create(isa));
   OwningOpRef<ModuleOp> code(ModuleOp::create(kernel.getLoc()));
   bool emitted =
       succeeded(grow::emitKernel(kernel, vectorWidth(jit->isa()), *code));
   EXPECT_TRUE(emitted && succeeded(verify(*code))) << diagnostics;
-  return llvm::cantFail(jit->compile(*code));
+  std::pair key(text, isa);
+  return compiled.emplace(key, llvm::cantFail(jit->compile(*code)))
+      .first->second;
 }
 
 std::vector<Isa> KernelFixture::isas() {
@@ -199,7 +205,7 @@ std::vector<Floats> KernelFixture::run(const std::string &text, Isa isa,
   grow::KernelOp kernel = parse(text);
   if (!kernel)
     return {};
-  CompiledKernel code = compile(kernel, isa);
+  const CompiledKernel &code = compile(text, kernel, isa);
   std::vector<int64_t> dims;
   for (const Operand &operand : operands)
     dims.insert(dims.end(), operand.shape.begin(), operand.shape.end());

@@ -15,6 +15,8 @@
 #include "mlir/IR/Diagnostics.h"
 #include "gtest/gtest.h"
 
+#include <map>
+
 namespace cambium::test {
 
 using Shape = std::vector<int64_t>;
@@ -53,7 +55,9 @@ protected:
                                  const std::vector<Shape> &results);
 
   grow::KernelOp parse(const std::string &text);
-  CompiledKernel compile(grow::KernelOp kernel, Isa isa);
+  /// Compiles a kernel, or finds it compiled.
+  const CompiledKernel &compile(const std::string &text, grow::KernelOp kernel,
+                                Isa isa);
   static std::vector<Isa> isas();
 
   mlir::MLIRContext context;
@@ -61,6 +65,7 @@ protected:
   mlir::ScopedDiagnosticHandler handler;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   std::mt19937 generator;
+  std::map<std::pair<std::string, Isa>, CompiledKernel> compiled;
 };
 
 /// Runs all phases of a kernel. `scratch` and `workspace` are guarded.

@@ -72,7 +72,7 @@ GuardedFloats copyOf(const Floats &floats) {
 void OptimizerKernel::runUpdate(const std::string &text, Isa isa,
                                 Update &update, bool sum, TaskOrder order) {
   grow::KernelOp kernel = parse(text);
-  CompiledKernel code = compile(kernel, isa);
+  const CompiledKernel &code = compile(text, kernel, isa);
   std::vector<Floats *> tensors = {&update.gradient};
   if (sum)
     tensors.push_back(&update.sum);
