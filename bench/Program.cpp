@@ -1,0 +1,191 @@
+//===- Program.cpp - IR compiled and run, for benchmarks ------------------===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "Program.h"
+
+#include "Bench.h"
+
+#include "cambium/Pipelines/Pipelines.h"
+#include "cambium/Reference/ReferenceInterpreter.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+#include "llvm/Support/Error.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <stdexcept>
+
+using namespace mlir;
+using namespace cambium;
+using namespace cambium::bench;
+
+namespace {
+
+std::unique_ptr<MLIRContext> makeContext() {
+  DialectRegistry registry;
+  grow::registerDialects(registry);
+  auto context = std::make_unique<MLIRContext>(registry);
+  // Kernels are compiled on several threads, which must not load dialects.
+  context->loadAllAvailableDialects();
+  return context;
+}
+
+/// Keeps errors for the exception that tells of them.
+class Errors {
+public:
+  explicit Errors(MLIRContext &context)
+      : handler(&context, [this](Diagnostic &diagnostic) {
+          if (diagnostic.getSeverity() == DiagnosticSeverity::Error)
+            text += diagnostic.str() + "\n";
+        }) {}
+
+  template <typename T> T check(FailureOr<T> value) {
+    if (failed(value))
+      throw std::runtime_error(text);
+    return std::move(*value);
+  }
+  void check(LogicalResult result) {
+    if (failed(result))
+      throw std::runtime_error(text);
+  }
+
+private:
+  std::string text;
+  ScopedDiagnosticHandler handler;
+};
+
+OwningOpRef<ModuleOp> parse(const std::string &text, MLIRContext &context,
+                            Errors &errors) {
+  auto module = parseSourceString<ModuleOp>(text, ParserConfig(&context));
+  errors.check(success(static_cast<bool>(module)));
+  return module;
+}
+
+OwningOpRef<ModuleOp> lower(const std::string &text, Program::Pipeline pipeline,
+                            MLIRContext &context, int64_t width) {
+  Errors errors(context);
+  OwningOpRef<ModuleOp> module = parse(text, context, errors);
+  grow::PipelineOptions options;
+  options.vectorWidth = width;
+  PassManager passes(&context);
+  if (pipeline == Program::Pipeline::Training)
+    grow::buildTrainPipeline(passes, options);
+  else
+    grow::buildKernelsPipeline(passes, options);
+  errors.check(passes.run(*module));
+  return module;
+}
+
+std::unique_ptr<Jit> makeJit() {
+  auto jit = Jit::create();
+  if (!jit)
+    throw std::runtime_error(llvm::toString(jit.takeError()));
+  return std::move(*jit);
+}
+
+} // namespace
+
+Program::Program(const std::string &text, Pipeline pipeline)
+    : context(makeContext()), cache(makeJit()), executor(settings().threads) {
+  OwningOpRef<ModuleOp> module =
+      lower(text, pipeline, *context, vectorWidth(cache.isa()));
+  addStored(store, *module, /*seed=*/0);
+  Errors errors(*context);
+  program = errors.check(HostProgram::create(std::move(module), cache, store));
+}
+
+HostProgram::Call Program::call(const std::string &function,
+                                const std::vector<TensorView> &inputs) {
+  Errors errors(*context);
+  return errors.check(program->run(function, inputs, executor));
+}
+
+const float *Program::result(const HostProgram::Call &call, size_t number) {
+  return static_cast<const float *>(executor.address(
+      *call.plan, call.plan->plan.results[number].slot, call.inputs));
+}
+
+std::vector<Program::LaunchTime>
+Program::breakdown(const HostProgram::Call &call, int repeats) {
+  std::vector<BoundPlan> singles;
+  std::vector<LaunchTime> times;
+  for (const Launch &launch : call.plan->plan.launches) {
+    BoundPlan single = *call.plan;
+    single.plan.launches = {launch};
+    single.plan.copies.clear();
+    singles.push_back(std::move(single));
+    times.push_back({call.plan->plan.kernels[launch.kernel], launch.dims, 0});
+  }
+  std::vector<std::vector<double>> runs(singles.size());
+  for (int repeat = 0; repeat < repeats; ++repeat)
+    for (size_t i = 0; i < singles.size(); ++i) {
+      auto start = std::chrono::steady_clock::now();
+      executor.run(singles[i], call.inputs);
+      std::chrono::duration<double> elapsed =
+          std::chrono::steady_clock::now() - start;
+      runs[i].push_back(elapsed.count());
+    }
+  for (size_t i = 0; i < singles.size(); ++i)
+    times[i].seconds = median(runs[i]);
+  return times;
+}
+
+void bench::printBreakdown(const std::string &title,
+                           std::vector<Program::LaunchTime> times) {
+  std::sort(times.begin(), times.end(), [](auto &left, auto &right) {
+    return left.seconds > right.seconds;
+  });
+  double total = 0;
+  for (const Program::LaunchTime &time : times)
+    total += time.seconds;
+  std::fprintf(stderr, "%s: %.3f ms in %zu launches\n", title.c_str(),
+               total * 1e3, times.size());
+  for (const Program::LaunchTime &time : times) {
+    std::string dims;
+    for (int64_t dim : time.dims)
+      dims += " " + std::to_string(dim);
+    std::fprintf(stderr, "  %8.3f ms %5.1f %%  %-36s%s\n", time.seconds * 1e3,
+                 100 * time.seconds / total, time.kernel.c_str(), dims.c_str());
+  }
+}
+
+std::vector<std::vector<float>>
+bench::reference(const std::string &text, const std::string &function,
+                 const std::vector<TensorView> &inputs) {
+  std::unique_ptr<MLIRContext> context = makeContext();
+  Errors errors(*context);
+  OwningOpRef<ModuleOp> module = parse(text, *context, errors);
+  auto interpreter = errors.check(ReferenceInterpreter::create(*module));
+  std::vector<ReferenceTensor> tensors;
+  for (const TensorView &input : inputs) {
+    auto *data = static_cast<const float *>(input.data);
+    tensors.emplace_back(input.shape,
+                         std::vector<double>(data, data + input.elements()));
+  }
+  std::vector<std::vector<float>> results;
+  for (const ReferenceTensor &result :
+       errors.check(interpreter.call(function, tensors)))
+    results.emplace_back(result.data.begin(), result.data.end());
+  return results;
+}
+
+StepArena bench::stepArena(const std::string &networkText, int64_t batch) {
+  std::unique_ptr<MLIRContext> context = makeContext();
+  OwningOpRef<ModuleOp> module = lower(networkText, Program::Pipeline::Training,
+                                       *context, vectorWidth(detectIsa()));
+  Errors errors(*context);
+  grow::MemoryPlan plan = errors.check(
+      grow::planMemory(module->lookupSymbol<func::FuncOp>("step"), batch));
+  std::vector<grow::Buffer> others;
+  for (const grow::Buffer &buffer : plan.buffers)
+    if (buffer.category != grow::BufferCategory::Gradient)
+      others.push_back(buffer);
+  return {plan.arenaBytes, grow::assignOffsets(others)};
+}

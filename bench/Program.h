@@ -1,0 +1,74 @@
+//===- Program.h - IR compiled and run, for benchmarks ----------*- C++ -*-===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef CAMBIUM_BENCH_PROGRAM_H
+#define CAMBIUM_BENCH_PROGRAM_H
+
+#include "cambium/API/HostProgram.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace cambium::bench {
+
+/// Functions in the `grow` dialect, compiled for this machine. Throws
+/// std::runtime_error with the diagnostics where the library reports failure.
+class Program {
+public:
+  /// Kernels: functions as they are. Training: @step and inference functions.
+  enum class Pipeline { Kernels, Training };
+
+  Program(const std::string &text, Pipeline pipeline);
+
+  /// Runs a function once; the call can be repeated as often as its inputs
+  /// live.
+  HostProgram::Call call(const std::string &function,
+                         const std::vector<TensorView> &inputs);
+  void repeat(const HostProgram::Call &call) {
+    executor.run(*call.plan, call.inputs);
+  }
+  /// A result of the call that ran last.
+  const float *result(const HostProgram::Call &call, size_t number);
+
+  struct LaunchTime {
+    std::string kernel;
+    std::vector<int64_t> dims;
+    double seconds = 0.0;
+  };
+  /// Median time of each launch, run in order but one at a time.
+  std::vector<LaunchTime> breakdown(const HostProgram::Call &call,
+                                    int repeats = 25);
+
+private:
+  std::unique_ptr<mlir::MLIRContext> context;
+  KernelCache cache;
+  ParameterStore store;
+  Executor executor;
+  std::unique_ptr<HostProgram> program;
+};
+
+/// Prints a table of the times, longest first, to the standard error.
+void printBreakdown(const std::string &title,
+                    std::vector<Program::LaunchTime> times);
+
+/// A function's results as the double-precision reference computes them.
+std::vector<std::vector<float>>
+reference(const std::string &text, const std::string &function,
+          const std::vector<TensorView> &inputs);
+
+/// Arena of a network's compiled @step, with and without the buffers of
+/// gradients.
+struct StepArena {
+  int64_t bytes = 0;
+  int64_t bytesWithoutGradients = 0;
+};
+StepArena stepArena(const std::string &networkText, int64_t batch);
+
+} // namespace cambium::bench
+
+#endif // CAMBIUM_BENCH_PROGRAM_H
