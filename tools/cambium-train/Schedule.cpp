@@ -264,7 +264,8 @@ std::vector<std::string> defaultGrowths(const std::vector<MapDeclaration> &maps,
     texts.push_back(
         (onPlateau ? "" : format("epoch=%g,", epochs * 0.2 * (i + 1))) +
         "map=" + map.name +
-        (map.rectified ? ",branches=1,init=kaiming" : ",branches=2,init=zero") +
+        (map.rectified ? ",branches=1,init=constant:0.001"
+                       : ",branches=2,init=zero") +
         format(",group=grown%u,optimizer=sgd,momentum=0.9,lr=%g", i + 1,
                learningRate) +
         (weightDecay > 0.0f ? format(",decay=%g", weightDecay) : ""));

@@ -56,9 +56,10 @@ GrowthSpec parseGrowth(const std::string &text, unsigned number,
 
 /// A schedule for a network that came without one: three growths, spread over
 /// the first 60 % of the run or, with `onPlateau`, each at a plateau. The maps
-/// take turns: two branches of zeros, or one with Kaiming values for a map with
-/// a ReLU. Each growth has its own group, which has this rate and decay. Empty
-/// if the network has no map.
+/// take turns: two branches of zeros or, for a map with a ReLU, one of a small
+/// constant, which leaves the outputs nearly as they were and lets the gradient
+/// through; two such branches would stay equal for ever. Each growth has its
+/// own group, which has this rate and decay. Empty if the network has no map.
 std::vector<std::string> defaultGrowths(const std::vector<MapDeclaration> &maps,
                                         double epochs, float learningRate,
                                         float weightDecay, bool onPlateau);

@@ -178,7 +178,7 @@ TEST(DefaultGrowths, TakeTurnsInGroupsOfTheirOwn) {
     GrowthSpec spec = parseGrowth(texts[i], i + 1);
     EXPECT_EQ(spec.growth.map, maps[i]);
     EXPECT_EQ(spec.growth.init.kind,
-              i == 1 ? Init::Kind::Kaiming : Init::Kind::Zero);
+              i == 1 ? Init::Kind::Constant : Init::Kind::Zero);
     EXPECT_EQ(spec.at->steps(100), 200 * (i + 1));
     EXPECT_EQ(spec.group.name, "grown" + std::to_string(i + 1));
     EXPECT_FLOAT_EQ(spec.group.learningRate, 0.05f);
