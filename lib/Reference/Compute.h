@@ -29,10 +29,10 @@ bool computeShape(mlir::Operation *op, Inputs in, Outputs out);
 
 /// Result shapes from the operands' extents. Where an operation states its
 /// result's type (as `grow.conv2d_grad_input` does) and an extent follows
-/// neither from the type nor from the operands, `known` is asked for the result;
-/// it answers with kDynamic for what it does not know. Fails with a diagnostic
-/// on the operation if the operands do not fit together or an extent remains
-/// unknown.
+/// neither from the type nor from the operands, `known` is asked for the
+/// result; it answers with kDynamic for what it does not know. Fails with a
+/// diagnostic on the operation if the operands do not fit together or an extent
+/// remains unknown.
 mlir::FailureOr<llvm::SmallVector<Shape>>
 inferShapes(mlir::Operation *op, Inputs in,
             llvm::function_ref<Shape(mlir::Value)> known);
@@ -43,8 +43,8 @@ Shape shapeOf(mlir::Type type);
 /// True if the ranks agree and so do the extents that both know.
 bool agree(llvm::ArrayRef<int64_t> a, llvm::ArrayRef<int64_t> b);
 
-/// Fills unknown extents of `shape` from `other`, of the same rank. True if that
-/// changed anything.
+/// Fills unknown extents of `shape` from `other`, of the same rank. True if
+/// that changed anything.
 bool refine(Shape &shape, llvm::ArrayRef<int64_t> other);
 
 /// `2x?x3`, for diagnostics.
@@ -52,8 +52,7 @@ std::string toString(llvm::ArrayRef<int64_t> shape);
 
 /// Product of all extents but the last.
 inline int64_t rowsOf(const ReferenceTensor &tensor) {
-  return ReferenceTensor::elementsOf(
-      llvm::ArrayRef(tensor.shape).drop_back());
+  return ReferenceTensor::elementsOf(llvm::ArrayRef(tensor.shape).drop_back());
 }
 
 inline bool isKnown(llvm::ArrayRef<int64_t> shape) {

@@ -22,8 +22,8 @@ public:
   Convolution(Op op, const Shape &input, const Shape &filter,
               const Shape &output)
       : input(input), filter(filter), output(output),
-        groups(static_cast<int64_t>(op.getGroups())),
-        strides(op.getStrides()), dilations(op.getDilations()) {
+        groups(static_cast<int64_t>(op.getGroups())), strides(op.getStrides()),
+        dilations(op.getDilations()) {
     std::array<int64_t, 4> padding = expandPadding(op.getPadding());
     top = padding[0];
     left = padding[1];
@@ -36,18 +36,18 @@ public:
     for (int64_t n = 0; n < output[0]; ++n)
       for (int64_t oh = 0; oh < output[1]; ++oh)
         for (int64_t ow = 0; ow < output[2]; ++ow)
-          forEachTap(oh, ow, [&](int64_t ih, int64_t iw, int64_t kh,
-                                 int64_t kw) {
-            for (int64_t g = 0; g < groups; ++g)
-              for (int64_t c = 0; c < filter[2]; ++c)
-                visit(((n * input[1] + ih) * input[2] + iw) * input[3] +
-                          g * filter[2] + c,
-                      ((kh * filter[1] + kw) * filter[2] + c) * filter[3] +
-                          g * groupFilters,
-                      ((n * output[1] + oh) * output[2] + ow) * output[3] +
-                          g * groupFilters,
-                      groupFilters);
-          });
+          forEachTap(
+              oh, ow, [&](int64_t ih, int64_t iw, int64_t kh, int64_t kw) {
+                for (int64_t g = 0; g < groups; ++g)
+                  for (int64_t c = 0; c < filter[2]; ++c)
+                    visit(((n * input[1] + ih) * input[2] + iw) * input[3] +
+                              g * filter[2] + c,
+                          ((kh * filter[1] + kw) * filter[2] + c) * filter[3] +
+                              g * groupFilters,
+                          ((n * output[1] + oh) * output[2] + ow) * output[3] +
+                              g * groupFilters,
+                          groupFilters);
+              });
   }
 
 private:

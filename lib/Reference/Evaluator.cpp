@@ -145,8 +145,8 @@ LogicalResult Evaluator::evaluate(Operation *op, Frame &frame) {
   return TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](GetOp get) { return evaluateGet(get, frame); })
       .Case([&](SetOp set) {
-        effects.push_back(StateWrite{set.getSymbol().str(),
-                                     frame.values.find(set.getValue())->second});
+        effects.push_back(StateWrite{
+            set.getSymbol().str(), frame.values.find(set.getValue())->second});
         return success();
       })
       .Case([&](UpdateOp update) { return evaluateUpdate(update, frame); })
@@ -162,8 +162,8 @@ LogicalResult Evaluator::evaluate(Operation *op, Frame &frame) {
 LogicalResult Evaluator::evaluateGet(GetOp op, Frame &frame) {
   auto variable = variables.find(op.getSymbol());
   if (variable == variables.end())
-    return op.emitOpError() << "reads '" << op.getSymbol()
-                            << "', which is not declared";
+    return op.emitOpError()
+           << "reads '" << op.getSymbol() << "', which is not declared";
   define(op, {variable->second.value}, frame);
   return success();
 }
@@ -188,7 +188,8 @@ LogicalResult Evaluator::evaluateCall(func::CallOp op, Frame &frame) {
 //===----------------------------------------------------------------------===//
 
 /// Joins the branches' results into `joined`, which holds zeros.
-static void joinBranches(Reduction reduction, ArrayRef<ReferenceTensor> branches,
+static void joinBranches(Reduction reduction,
+                         ArrayRef<ReferenceTensor> branches,
                          ReferenceTensor &joined) {
   double weight = reduction == Reduction::Mean
                       ? 1.0 / static_cast<double>(branches.size())
@@ -252,8 +253,8 @@ LogicalResult Evaluator::evaluateMap(MapOp op, Frame &frame) {
 LogicalResult Evaluator::evaluateLaunch(LaunchOp op, Frame &frame) {
   auto kernel = symbols.lookup<KernelOp>(op.getKernel());
   if (!kernel)
-    return op.emitOpError() << "runs '" << op.getKernel()
-                            << "', which is not a grow.kernel";
+    return op.emitOpError()
+           << "runs '" << op.getKernel() << "', which is not a grow.kernel";
   Block &body = kernel.getBody().front();
   Frame inner = {body, DenseMap<Value, ReferenceTensor>(), {}, op};
   for (auto [argument, operand] :
@@ -267,11 +268,10 @@ LogicalResult Evaluator::evaluateLaunch(LaunchOp op, Frame &frame) {
              << " where the kernel takes " << argument.getType();
     inner.values[argument] = std::move(value);
   }
-  for (auto [type, yielded] :
-       llvm::zip_equal(op.getResultTypes(),
-                       body.getTerminator()->getOperandTypes()))
-    inner.results.push_back(collapseTo(
-        shapeOf(type), cast<RankedTensorType>(yielded).getRank()));
+  for (auto [type, yielded] : llvm::zip_equal(
+           op.getResultTypes(), body.getTerminator()->getOperandTypes()))
+    inner.results.push_back(
+        collapseTo(shapeOf(type), cast<RankedTensorType>(yielded).getRank()));
   FailureOr<Tensors> results = run(inner);
   if (failed(results))
     return failure();
@@ -371,10 +371,9 @@ LogicalResult Evaluator::evaluatePure(Operation *op, Frame &frame) {
   SmallVector<const ReferenceTensor *> in;
   for (Value operand : op->getOperands())
     in.push_back(&frame.values.find(operand)->second);
-  FailureOr<SmallVector<Shape>> shapes =
-      inferShapes(op, in, [&](Value value) {
-        return knownShape(value, frame.block, frame.values, frame.results);
-      });
+  FailureOr<SmallVector<Shape>> shapes = inferShapes(op, in, [&](Value value) {
+    return knownShape(value, frame.block, frame.values, frame.results);
+  });
   if (failed(shapes) || failed(checkLabels(op, in)))
     return failure();
   Tensors out;

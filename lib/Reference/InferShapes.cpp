@@ -97,9 +97,8 @@ static Shape statedShape(Operation *op, Inputs in) {
 }
 
 /// Sets the result types of `probe`, whose operands have their run-time types.
-static LogicalResult
-inferProbe(Operation *op, Operation *probe, Inputs in,
-           llvm::function_ref<Shape(Value)> known) {
+static LogicalResult inferProbe(Operation *op, Operation *probe, Inputs in,
+                                llvm::function_ref<Shape(Value)> known) {
   if (op->hasTrait<OpTrait::SameOperandsAndResultType>()) {
     for (OpResult result : probe->getResults())
       result.setType(probe->getOperand(0).getType());
@@ -123,9 +122,8 @@ inferProbe(Operation *op, Operation *probe, Inputs in,
       refine(shape, elsewhere);
     }
     if (!isKnown(shape))
-      return op->emitOpError()
-             << "has a result of extents " << toString(shape)
-             << " here; give its type static extents";
+      return op->emitOpError() << "has a result of extents " << toString(shape)
+                               << " here; give its type static extents";
     auto type = cast<RankedTensorType>(result.getType());
     result.setType(RankedTensorType::get(shape, type.getElementType()));
   }
@@ -158,9 +156,9 @@ cambium::inferShapes(Operation *op, Inputs in,
        llvm::zip_equal(op->getResults(), probe->getResults())) {
     Shape shape = shapeOf(result.getType());
     if (!agree(shape, shapeOf(stated.getType())))
-      return op->emitOpError() << "gives " << toString(shape)
-                               << " for these operands, not its result type "
-                               << stated.getType();
+      return op->emitOpError()
+             << "gives " << toString(shape)
+             << " for these operands, not its result type " << stated.getType();
     shapes.push_back(shape);
   }
   return shapes;

@@ -22,7 +22,9 @@ using Binary = std::function<double(double, double)>;
 double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
 
 /// The standard normal's distribution and density.
-double normalCdf(double x) { return 0.5 * (1.0 + std::erf(x / std::sqrt(2.0))); }
+double normalCdf(double x) {
+  return 0.5 * (1.0 + std::erf(x / std::sqrt(2.0)));
+}
 double normalPdf(double x) {
   constexpr double inverseSqrtTwoPi = 0.39894228040143267793994605993438;
   return inverseSqrtTwoPi * std::exp(-0.5 * x * x);
@@ -57,9 +59,8 @@ Binary binaryOf(mlir::Operation *op) {
       })
       .Case([](LeakyReluGradOp relu) {
         double slope = relu.getSlope().convertToDouble();
-        return [slope](double y, double dy) {
-          return y > 0.0 ? dy : slope * dy;
-        };
+        return
+            [slope](double y, double dy) { return y > 0.0 ? dy : slope * dy; };
       })
       .Case([](GeluGradOp) {
         return [](double x, double dy) {

@@ -40,11 +40,9 @@ static ParamOp copySource(Operation *declaration, CopyAttr copy,
   }
 }
 
-static FailureOr<ReferenceTensor> initialValue(Operation *declaration,
-                                               StringRef symbol,
-                                               RankedTensorType type,
-                                               Attribute init, uint64_t seed,
-                                               const SymbolTable &symbols) {
+static FailureOr<ReferenceTensor>
+initialValue(Operation *declaration, StringRef symbol, RankedTensorType type,
+             Attribute init, uint64_t seed, const SymbolTable &symbols) {
   if (auto copy = dyn_cast<CopyAttr>(init)) {
     ParamOp source = copySource(declaration, copy, symbols);
     if (!source)
@@ -66,7 +64,8 @@ static FailureOr<ReferenceTensor> initialValue(Operation *declaration,
   std::vector<int64_t> shape = type.getShape().vec();
   std::vector<float> drawn(type.getNumElements());
   initialize(kind, value, seed, symbol.str(), shape, drawn.data());
-  return ReferenceTensor(shape, std::vector<double>(drawn.begin(), drawn.end()));
+  return ReferenceTensor(shape,
+                         std::vector<double>(drawn.begin(), drawn.end()));
 }
 
 /// Adds `terms` to `sum`, which has their shape.

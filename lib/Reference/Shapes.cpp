@@ -44,17 +44,15 @@ void forEachInside(llvm::ArrayRef<int64_t> padding, const Shape &small,
 }
 
 void weightPad(WeightPadOp op, const ReferenceTensor &x, ReferenceTensor &y) {
-  forEachInside(op.getPadding(), x.shape, y.shape,
-                [&](int64_t small, int64_t large) {
-                  y.data[large] = x.data[small];
-                });
+  forEachInside(
+      op.getPadding(), x.shape, y.shape,
+      [&](int64_t small, int64_t large) { y.data[large] = x.data[small]; });
 }
 
 void weightCrop(WeightCropOp op, const ReferenceTensor &x, ReferenceTensor &y) {
-  forEachInside(op.getPadding(), y.shape, x.shape,
-                [&](int64_t small, int64_t large) {
-                  y.data[small] = x.data[large];
-                });
+  forEachInside(
+      op.getPadding(), y.shape, x.shape,
+      [&](int64_t small, int64_t large) { y.data[small] = x.data[large]; });
 }
 
 bool constant(mlir::arith::ConstantOp op, ReferenceTensor &y) {

@@ -38,12 +38,14 @@ struct ReferenceGroup {
 /// operation, and shares neither scalar bodies nor gradient rules with the
 /// compiler.
 ///
-/// `grow.get` reads what a symbol held when the outermost call began; `grow.set`
-/// and `grow.update` take effect when it returns, so inlining changes nothing.
+/// `grow.get` reads what a symbol held when the outermost call began;
+/// `grow.set` and `grow.update` take effect when it returns, so inlining
+/// changes nothing.
 ///
-/// Faults of the input (shapes, labels out of range, unknown names) are reported
-/// as located diagnostics through the module's context; a call that fails leaves
-/// parameters and states as they were. The module must stay alive and unchanged.
+/// Faults of the input (shapes, labels out of range, unknown names) are
+/// reported as located diagnostics through the module's context; a call that
+/// fails leaves parameters and states as they were. The module must stay alive
+/// and unchanged.
 class ReferenceInterpreter {
 public:
   /// Gives every parameter and state its initial value for the seed, in float32

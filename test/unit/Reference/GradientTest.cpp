@@ -80,8 +80,8 @@ protected:
     std::string arguments, names, gradients, gradientTypes;
     int64_t index = 0;
     for (auto [i, operand] : llvm::enumerate(c.operands)) {
-      arguments += llvm::formatv("{0}%a{1}: {2}", i ? ", " : "", i,
-                                 type(operand));
+      arguments +=
+          llvm::formatv("{0}%a{1}: {2}", i ? ", " : "", i, type(operand));
       if (!operand.differentiable)
         continue;
       gradients += llvm::formatv("{0}%d{1}", index ? ", " : "", index);
@@ -197,8 +197,8 @@ void GradientTest::checkConvolution(int64_t groups) {
 void GradientTest::checkActivation(const std::string &name, bool savesResult,
                                    const std::string &attributes) {
   Operand x = {{draw(1, 3), draw(1, 7)}};
-  std::string forward = llvm::formatv("%y = grow.{0} %a0 {1} : {2}", name,
-                                      attributes, type(x));
+  std::string forward =
+      llvm::formatv("%y = grow.{0} %a0 {1} : {2}", name, attributes, type(x));
   check({{x},
          x.shape,
          forward,
@@ -236,8 +236,8 @@ TEST_P(GradientTest, Linear) {
   Shape y = {batch, outputs};
   check({{x, w},
          y,
-         llvm::formatv("%y = grow.linear %a0, %a1 : ({0}, {1}) -> {2}",
-                       type(x), type(w), type(y)),
+         llvm::formatv("%y = grow.linear %a0, %a1 : ({0}, {1}) -> {2}", type(x),
+                       type(w), type(y)),
          llvm::formatv(R"(
            %d0 = grow.linear_grad_input %dy, %a1 : ({2}, {1}) -> {0}
            %d1 = grow.linear_grad_weight %a0, %dy : ({0}, {2}) -> {1})",

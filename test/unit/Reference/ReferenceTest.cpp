@@ -36,15 +36,15 @@ TEST_F(ReferenceTest, ConvolutionIsCrossCorrelationWithTopLeftPadding) {
 }
 
 TEST_F(ReferenceTest, ConvolutionGroupsSplitChannelsAndFilters) {
-  Tensors y = run(R"(
+  Tensors y = run(
+      R"(
     func.func @f(%x: tensor<?x1x1x2xf32>, %w: tensor<1x1x1x4xf32>)
         -> tensor<?x1x1x4xf32> {
       %y = grow.conv2d %x, %w groups 2
           : (tensor<?x1x1x2xf32>, tensor<1x1x1x4xf32>) -> tensor<?x1x1x4xf32>
       return %y : tensor<?x1x1x4xf32>
     })",
-                  {tensor({1, 1, 1, 2}, {3, 5}),
-                   tensor({1, 1, 1, 4}, {1, 10, 100, 1000})});
+      {tensor({1, 1, 1, 2}, {3, 5}), tensor({1, 1, 1, 4}, {1, 10, 100, 1000})});
   ASSERT_EQ(y.size(), 1u);
   expectNear(y[0].data, {3, 30, 500, 5000});
 }
@@ -83,9 +83,8 @@ TEST_F(ReferenceTest, ActivationsAtKnownPoints) {
   expectNear(y[2].data,
              {-0.04550026389635842, 0, 0.8413447460685429, 2.99595030590511},
              1e-9);
-  expectNear(y[3].data,
-             {-2 / (1 + std::exp(2)), 0, 1 / (1 + std::exp(-1)),
-              3 / (1 + std::exp(-3))});
+  expectNear(y[3].data, {-2 / (1 + std::exp(2)), 0, 1 / (1 + std::exp(-1)),
+                         3 / (1 + std::exp(-3))});
   expectNear(y[4].data, {std::tanh(-2), 0, std::tanh(1), std::tanh(3)});
   expectNear(y[5].data, {1 / (1 + std::exp(2)), 0.5, 1 / (1 + std::exp(-1)),
                          1 / (1 + std::exp(-3))});
@@ -166,14 +165,14 @@ TEST_F(ReferenceTest, BatchNormUsesTheBiasedVarianceAndRunsTheUnbiasedOne) {
 }
 
 TEST_F(ReferenceTest, SoftmaxCrossEntropyIsStable) {
-  Tensors y = run(R"(
+  Tensors y =
+      run(R"(
     func.func @f(%x: tensor<?x2xf32>, %l: tensor<?xi32>) -> tensor<f32> {
       %y = grow.softmax_cross_entropy %x, %l
           : (tensor<?x2xf32>, tensor<?xi32>) -> tensor<f32>
       return %y : tensor<f32>
     })",
-                  {tensor({2, 2}, {1e4, 0, 0, std::log(3.0)}),
-                   tensor({2}, {0, 1})});
+          {tensor({2, 2}, {1e4, 0, 0, std::log(3.0)}), tensor({2}, {0, 1})});
   ASSERT_EQ(y.size(), 1u);
   expectNear(y[0].data, {std::log(4.0 / 3.0) / 2});
 }
@@ -359,16 +358,15 @@ TEST_F(ReferenceTest, SgdWithMomentum) {
 }
 
 TEST_F(ReferenceTest, SgdWithNesterov) {
-  ASSERT_TRUE(
-      load(updateText("#grow.sgd<momentum = 0.9, nesterov = true>")));
+  ASSERT_TRUE(load(updateText("#grow.sgd<momentum = 0.9, nesterov = true>")));
   call("f", {tensor({1}, {3})});
   double g = 3 + 0.5 * 2.0;
   expectNear(valueOf("w"), {2.0 - 0.1 * (g + 0.9 * g)});
 }
 
 TEST_F(ReferenceTest, AdamW) {
-  ASSERT_TRUE(load(updateText(
-      "#grow.adamw<beta1 = 0.8, beta2 = 0.9, epsilon = 0.01>")));
+  ASSERT_TRUE(load(
+      updateText("#grow.adamw<beta1 = 0.8, beta2 = 0.9, epsilon = 0.01>")));
   double w = 2.0, m = 0.0, v = 0.0;
   int t = 0;
   for (double g : {3.0, -1.0, 0.5}) {
@@ -404,8 +402,7 @@ TEST_F(ReferenceTest, UpdateWritesTheSumOfBranchesInDifferentGroups) {
   expectNear(valueOf("b"), {1, 3});
   expectNear(valueOf("sum"), {1.9, 4.1});
   ASSERT_TRUE(succeeded(interpreter->setGroup("slow", {0.0, 0.0})));
-  ASSERT_TRUE(
-      succeeded(interpreter->setValue("b", tensor({2}, {5, 5}))));
+  ASSERT_TRUE(succeeded(interpreter->setValue("b", tensor({2}, {5, 5}))));
   expectNear(valueOf("sum"), {5.9, 6.1});
   call("f", {tensor({2}, {1, 1})});
   expectNear(valueOf("a"), {0.9, 1.1});
