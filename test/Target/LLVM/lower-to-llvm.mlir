@@ -32,10 +32,10 @@ func.func @f(%x: tensor<3x5xf32>) -> tensor<3x5xf32> {
 
 // CHECK-LABEL: llvm.func @linear_phase0
 // CHECK-LABEL: llvm.func @linear_phase1
-// CHECK: llvm.intr.fma{{.*}}vector<4xf32>
+// CHECK: llvm.intr.fmuladd{{.*}}vector<4xf32>
 // CHECK: llvm.fadd {{.*}} vector<4xf32>
 // WIDE-LABEL: llvm.func @linear_phase1
-// WIDE: llvm.intr.fma{{.*}}vector<4xf32>
+// WIDE: llvm.intr.fmuladd{{.*}}vector<4xf32>
 grow.kernel @linear schedule <width = 4, vectors = 1, tile = 2, tail_tile = 1> {
 ^bb0(%x: tensor<?x?xf32>, %w: tensor<?x?xf32>, %b: tensor<?xf32>):
   %0 = grow.linear %x, %w : (tensor<?x?xf32>, tensor<?x?xf32>) -> tensor<?x?xf32>
