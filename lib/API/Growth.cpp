@@ -241,11 +241,11 @@ FailureOr<MapOp> siblingFor(ModuleOp module, MapOp map,
     return known;
   OpBuilder builder(map->getBlock(), std::next(map->getIterator()));
   auto sibling = cast<MapOp>(builder.clone(*map));
-  sibling.setName(name);
   sibling.getParamsMutable().clear();
   sibling.setBranches(0);
   if (failed(changeWindow(sibling, onlyConvolution(sibling), window)))
     return failure();
+  sibling.setName(name);
   auto sum = AddOp::create(builder, map.getLoc(), map.getType(), map, sibling);
   map.getResult().replaceAllUsesExcept(sum, sum);
   return sibling;

@@ -107,6 +107,7 @@ std::unique_ptr<MLIRContext> internal::makeContext() {
   auto context = std::make_unique<MLIRContext>(registry);
   // Kernels are compiled on several threads, which must not load dialects.
   context->loadAllAvailableDialects();
+  context->printOpOnDiagnostic(false);
   return context;
 }
 

@@ -5,11 +5,14 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "InferUtils.h"
 #include "cambium/IR/Grow.h"
 
 #include "mlir/IR/DialectImplementation.h"
 #include "mlir/Transforms/InliningUtils.h"
 #include "llvm/ADT/TypeSwitch.h"
+
+#include <charconv>
 
 using namespace mlir;
 using namespace cambium::grow;
@@ -45,6 +48,11 @@ void GrowDialect::initialize() {
 #define GET_OP_LIST
 #include "cambium/IR/GrowOps.cpp.inc"
       >();
+}
+
+std::string cambium::grow::realText(double value) {
+  char text[32];
+  return std::string(text, std::to_chars(text, text + sizeof(text), value).ptr);
 }
 
 std::array<int64_t, 4>

@@ -12,6 +12,9 @@
 
 namespace cambium::grow {
 
+/// A real number for a diagnostic, in its shortest form.
+std::string realText(double value);
+
 /// Window geometry of a convolution as written on the operation.
 struct Geometry {
   llvm::ArrayRef<int64_t> strides, padding, dilations;
@@ -45,6 +48,10 @@ mlir::LogicalResult inferSlice(std::optional<mlir::Location> loc,
                                llvm::StringRef op, mlir::Value input,
                                int64_t offset, int64_t size,
                                llvm::SmallVectorImpl<mlir::Type> &inferred);
+
+/// True if a range of the last dimension is all of it, which a dynamic extent
+/// does not tell.
+bool coversLastExtent(mlir::Value input, int64_t offset, int64_t size);
 
 /// Fails with "`what`: a against b" unless equal or one is dynamic.
 mlir::LogicalResult checkExtents(std::optional<mlir::Location> loc,

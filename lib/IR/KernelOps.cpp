@@ -1,4 +1,4 @@
-//===- KernelOps.cpp - Kernels and launches ----------------===//
+//===- KernelOps.cpp - Kernels and launches -------------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -66,14 +66,27 @@ LogicalResult LaunchOp::verifySymbolUses(SymbolTableCollection &tables) {
     return emitOpError(optimizes
                            ? "runs an optimizer kernel without `updates`"
                            : "has `updates` but runs no optimizer kernel");
-  if (getUpdates())
-    for (auto param : getUpdates()->getAsRange<FlatSymbolRefAttr>())
-      if (!tables.lookupNearestSymbolFrom<ParamOp>(*this, param))
-        return emitOpError() << "updates '" << param.getValue()
-                             << "', which is not a declared parameter";
+  if (failed(verifySignature(*this, kernel)))
+    return failure();
+  if (!optimizes)
+    return success();
+  if (getOperands().size() != 1)
+    return emitOpError("runs an optimizer kernel, which takes the gradient "
+                       "alone");
+  Type gradient = getOperands()[0].getType();
+  for (auto symbol : getUpdates()->getAsRange<FlatSymbolRefAttr>()) {
+    auto param = tables.lookupNearestSymbolFrom<ParamOp>(*this, symbol);
+    if (!param)
+      return emitOpError() << "updates '" << symbol.getValue()
+                           << "', which is not a declared parameter";
+    if (param.getType() != gradient)
+      return emitOpError() << "updates '" << symbol.getValue() << "' of type "
+                           << param.getType() << " by a gradient of type "
+                           << gradient;
+  }
   if (getDerived() &&
       !tables.lookupNearestSymbolFrom<DerivedOp>(*this, getDerivedAttr()))
     return emitOpError() << "writes '" << *getDerived()
                          << "', which is not a grow.derived";
-  return verifySignature(*this, kernel);
+  return success();
 }

@@ -176,6 +176,11 @@ LogicalResult cambium::grow::inferSlice(std::optional<Location> loc,
   return success();
 }
 
+bool cambium::grow::coversLastExtent(Value input, int64_t offset,
+                                     int64_t size) {
+  return offset == 0 && typeOf(input).getShape().back() == size;
+}
+
 //===----------------------------------------------------------------------===//
 // Contractions
 //===----------------------------------------------------------------------===//
@@ -244,13 +249,16 @@ LogicalResult LeakyReluOp::verify() {
   double slope = getSlope().convertToDouble();
   if (slope >= 0.0 && slope <= 1.0)
     return success();
-  return emitOpError() << "has slope " << slope << "; it must be in [0, 1]";
+  return emitOpError() << "has slope " << realText(slope)
+                       << "; it must be in [0, 1]";
 }
 
 OpFoldResult ReluOp::fold(FoldAdaptor) {
   // Idempotent folds relu(relu(x)) before this is asked.
   auto fill = getInput().getDefiningOp<FillOp>();
-  return fill && !fill.getValue().isNegative() ? getInput() : Value();
+  return fill && !fill.getValue().isNegative() && !fill.getValue().isNaN()
+             ? getInput()
+             : Value();
 }
 
 OpFoldResult ScaleOp::fold(FoldAdaptor) {
@@ -321,7 +329,7 @@ LogicalResult BatchNormOp::inferReturnTypes(MLIRContext *,
 LogicalResult BatchNormOp::verify() {
   double momentum = getMomentum().convertToDouble();
   if (momentum < 0.0 || momentum > 1.0)
-    return emitOpError() << "has momentum " << momentum
+    return emitOpError() << "has momentum " << realText(momentum)
                          << "; it must be in [0, 1]";
   if (!(getEpsilon().convertToDouble() > 0.0))
     return emitOpError("needs a positive epsilon");
@@ -402,13 +410,15 @@ LogicalResult SliceOp::inferReturnTypes(MLIRContext *,
 }
 
 OpFoldResult SliceOp::fold(FoldAdaptor) {
-  return getOffset() == 0 && getInput().getType() == getType() ? getInput()
-                                                               : Value();
+  return coversLastExtent(getInput(), getOffset(), getSize()) &&
+                 getInput().getType() == getType()
+             ? getInput()
+             : Value();
 }
 
 LogicalResult FillOp::verify() {
   // A kernel's extents come from its launch.
-  if (isa<KernelOp>((*this)->getParentOp()))
+  if (isa_and_nonnull<KernelOp>((*this)->getParentOp()))
     return success();
   RankedTensorType type = getType();
   for (auto [d, extent] : llvm::enumerate(type.getShape()))

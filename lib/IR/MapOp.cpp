@@ -1,5 +1,4 @@
-//===- MapOp.cpp - One body over a list of parameter tuples
-//----------------===//
+//===- MapOp.cpp - One body over a list of parameter tuples ---------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -11,13 +10,23 @@
 using namespace mlir;
 using namespace cambium::grow;
 
+/// The type of the tensor that a body yields, null if it yields none.
+static RankedTensorType yieldedType(Region &body) {
+  if (!body.hasOneBlock() || body.front().empty())
+    return nullptr;
+  auto yield = dyn_cast<YieldOp>(body.front().back());
+  if (!yield || yield.getNumOperands() != 1)
+    return nullptr;
+  return dyn_cast<RankedTensorType>(yield.getOperand(0).getType());
+}
+
 Value MapOp::getYielded() {
   return cast<YieldOp>(getBody().front().getTerminator()).getOperand(0);
 }
 
 RankedTensorType MapOp::joinedType(RankedTensorType branch, Reduction reduction,
                                    int64_t branches) {
-  if (reduction != Reduction::Concat ||
+  if (reduction != Reduction::Concat || branch.getRank() == 0 ||
       branch.isDynamicDim(branch.getRank() - 1))
     return branch;
   SmallVector<int64_t> shape(branch.getShape());
@@ -54,11 +63,11 @@ LogicalResult MapOp::verify() {
                            << "; branches of another shape need a map of their "
                               "own";
   }
-  auto yield = dyn_cast<YieldOp>(block.getTerminator());
-  if (!yield || yield.getNumOperands() != 1)
-    return emitOpError("needs a body that ends in a grow.yield of one value");
+  RankedTensorType yielded = yieldedType(getBody());
+  if (!yielded)
+    return emitOpError("needs a body that ends in a grow.yield of one tensor");
   for (Operation &op : block)
-    if (isa<GetOp>(op) || !isPure(&op)) {
+    if (isa<GetOp>(op) || !isMemoryEffectFree(&op)) {
       InFlightDiagnostic diag = emitOpError(
           "needs a body of pure operations; pass what it reads as an operand");
       diag.attachNote(op.getLoc()) << "'" << op.getName() << "' is here";
@@ -67,7 +76,9 @@ LogicalResult MapOp::verify() {
   if (getReduction() == Reduction::Concat && getBranches() == 0)
     return emitOpError(
         "cannot concatenate no branch; use sum, or add a branch");
-  auto yielded = cast<RankedTensorType>(yield.getOperand(0).getType());
+  if (getReduction() == Reduction::Concat && yielded.getRank() == 0)
+    return emitOpError("cannot concatenate scalars, which have no last "
+                       "dimension; use sum or mean");
   RankedTensorType joined = joinedType(yielded, getReduction(), getBranches());
   if (joined != getType())
     return emitOpError() << "has type " << getType()
@@ -109,12 +120,10 @@ ParseResult MapOp::parse(OpAsmParser &parser, OperationState &result) {
   SMLoc bodyLoc = parser.getCurrentLocation();
   if (parser.parseRegion(*body))
     return failure();
-  auto yield = body->hasOneBlock() && !body->front().empty()
-                   ? dyn_cast<YieldOp>(body->front().back())
-                   : YieldOp();
-  if (!yield || yield.getNumOperands() != 1)
+  RankedTensorType yielded = yieldedType(*body);
+  if (!yielded)
     return parser.emitError(bodyLoc)
-           << "expected one block that ends in a grow.yield of one value";
+           << "expected one block that ends in a grow.yield of one tensor";
   auto types = llvm::to_vector(body->getArgumentTypes());
   if (types.size() < inputs.size())
     return parser.emitError(inputsLoc)
@@ -139,7 +148,6 @@ ParseResult MapOp::parse(OpAsmParser &parser, OperationState &result) {
   llvm::copy(ArrayRef<int32_t>{static_cast<int32_t>(inputs.size()),
                                static_cast<int32_t>(params.size())},
              properties.operandSegmentSizes.begin());
-  auto yielded = cast<RankedTensorType>(yield.getOperand(0).getType());
   result.addTypes(joinedType(yielded, *reduction, branches));
   return success();
 }

@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "InferUtils.h"
 #include "cambium/IR/Grow.h"
 
 #include <cmath>
@@ -16,7 +17,8 @@ static LogicalResult verifyRate(Operation *op, StringRef name, double value,
                                 double upper) {
   if (value >= 0.0 && value < upper)
     return success();
-  return op->emitOpError() << name << " is " << value << "; it must be in [0, "
+  return op->emitOpError() << name << " is " << realText(value)
+                           << "; it must be in [0, "
                            << (std::isinf(upper) ? "infinity" : "1") << ")";
 }
 
@@ -54,6 +56,34 @@ static LogicalResult verifyStored(Operation *op, RankedTensorType type,
   return success();
 }
 
+/// Initial values that are copied come from a parameter of the same type that
+/// has, in the end, values of its own.
+static LogicalResult verifyCopy(Operation *op, RankedTensorType type,
+                                Attribute init, SymbolTableCollection &tables) {
+  auto copy = dyn_cast<CopyAttr>(init);
+  llvm::SmallPtrSet<Operation *, 4> seen = {op};
+  while (copy) {
+    StringRef name = copy.getSource().getValue();
+    auto source = tables.lookupNearestSymbolFrom<ParamOp>(op, copy.getSource());
+    if (!source)
+      return op->emitOpError()
+             << "copies '" << name << "', which is not a declared parameter";
+    if (!seen.insert(source).second)
+      return op->emitOpError() << "copies '" << name
+                               << "', which copies in a circle; give one of "
+                                  "them initial values of its own";
+    if (source.getTensorType() != type) {
+      InFlightDiagnostic diag = op->emitOpError()
+                                << "has type " << type << " but copies "
+                                << source.getTensorType();
+      diag.attachNote(source.getLoc()) << "the source is declared here";
+      return diag;
+    }
+    copy = dyn_cast<CopyAttr>(source.getInit());
+  }
+  return success();
+}
+
 LogicalResult ParamOp::verify() {
   return verifyStored(*this, getTensorType(), getInit());
 }
@@ -67,20 +97,11 @@ LogicalResult ParamOp::verifySymbolUses(SymbolTableCollection &tables) {
     return emitOpError() << "is in group '" << getGroup()
                          << "', which is not declared; add `grow.group @"
                          << getGroup() << "`";
-  auto copy = dyn_cast<CopyAttr>(getInit());
-  if (!copy)
-    return success();
-  auto source =
-      tables.lookupNearestSymbolFrom<ParamOp>(*this, copy.getSource());
-  if (!source)
-    return emitOpError() << "copies '" << copy.getSource().getValue()
-                         << "', which is not a declared parameter";
-  if (source.getType() == getType())
-    return success();
-  InFlightDiagnostic diag = emitOpError() << "has type " << getType()
-                                          << " but copies " << source.getType();
-  diag.attachNote(source.getLoc()) << "the source is declared here";
-  return diag;
+  return verifyCopy(*this, getTensorType(), getInit(), tables);
+}
+
+LogicalResult StateOp::verifySymbolUses(SymbolTableCollection &tables) {
+  return verifyCopy(*this, getTensorType(), getInit(), tables);
 }
 
 /// The type of a parameter, state or derived sum; null with a diagnostic if the

@@ -70,7 +70,8 @@ public:
   }
 
 private:
-  template <typename Op, typename... Operands> Value make(Operands... operands) {
+  template <typename Op, typename... Operands>
+  Value make(Operands... operands) {
     return Op::create(builder, loc, operands...);
   }
 

@@ -11,12 +11,6 @@
 using namespace mlir;
 using namespace cambium::grow;
 
-LogicalResult WeightSumOp::verify() {
-  if (getTerms().empty())
-    return emitOpError("needs at least one term; a sum of none is grow.fill");
-  return success();
-}
-
 OpFoldResult WeightSumOp::fold(FoldAdaptor) {
   return getTerms().size() == 1 ? getTerms()[0] : Value();
 }
@@ -41,8 +35,10 @@ LogicalResult WeightSliceOp::inferReturnTypes(MLIRContext *,
 }
 
 OpFoldResult WeightSliceOp::fold(FoldAdaptor) {
-  return getOffset() == 0 && getInput().getType() == getType() ? getInput()
-                                                               : Value();
+  return coversLastExtent(getInput(), getOffset(), getSize()) &&
+                 getInput().getType() == getType()
+             ? getInput()
+             : Value();
 }
 
 /// The window grown (sign 1) or shrunk (sign -1) by the padding.
@@ -108,13 +104,11 @@ WeightComposeOp::inferReturnTypes(MLIRContext *, std::optional<Location> loc,
   auto first = cast<RankedTensorType>(adaptor.getFirst().getType());
   auto second = cast<RankedTensorType>(adaptor.getSecond().getType());
   StringRef name = "grow.weight_compose";
+  for (int64_t d : {0, 1})
+    if (!first.isDynamicDim(d) && first.getDimSize(d) != 1)
+      return emitOptionalError(loc, "'", name, "' op: the first filter is ",
+                               first, " but its window must be 1x1");
   if (failed(checkExtents(loc, name,
-                          "the first filter must be 1x1, its height is",
-                          first.getDimSize(0), 1)) ||
-      failed(checkExtents(loc, name,
-                          "the first filter must be 1x1, its width is",
-                          first.getDimSize(1), 1)) ||
-      failed(checkExtents(loc, name,
                           "the first filter's filters are not the second's "
                           "channels",
                           first.getDimSize(3), second.getDimSize(2))))

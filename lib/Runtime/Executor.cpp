@@ -7,9 +7,12 @@
 
 #include "cambium/Runtime/Executor.h"
 
+#include <tbb/global_control.h>
+#include <tbb/info.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
 
@@ -17,9 +20,13 @@ using namespace cambium;
 
 struct Executor::Impl {
   explicit Impl(unsigned threads)
-      : workers(threads == 0 ? tbb::task_arena::automatic
+      : limit(tbb::global_control::max_allowed_parallelism,
+              std::max<size_t>(threads, tbb::info::default_concurrency())),
+        workers(threads == 0 ? tbb::task_arena::automatic
                              : static_cast<int>(threads)) {}
 
+  /// oneTBB has no more workers than cores unless asked.
+  tbb::global_control limit;
   tbb::task_arena workers;
   std::unique_ptr<Block> arena = std::make_unique<Block>(0);
   /// A thread's scratch is at its index times the bytes for each thread.
