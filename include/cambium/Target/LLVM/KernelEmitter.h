@@ -54,8 +54,9 @@ mlir::FailureOr<ContractionSpec> contractionSpec(mlir::Operation *op);
 
 /// Emits `<name>_phase0`, `<name>_phase1`, ... at the end of `into`, for
 /// vectors of `vectorWidth` floats: 4, 8 or 16. Where the kernel has a
-/// schedule, its width counts. Fails with a diagnostic on the kernel if its
-/// body is none of the above.
+/// schedule, its width counts. Threads may emit kernels of one context at once
+/// if the dialects of registerLLVMTargetDialects are loaded. Fails with a
+/// diagnostic on the kernel if its body is none of the above.
 mlir::LogicalResult emitKernel(KernelOp kernel, int64_t vectorWidth,
                                mlir::ModuleOp into);
 
