@@ -36,7 +36,7 @@ RankedTensorType MapOp::joinedType(RankedTensorType branch, Reduction reduction,
 
 LogicalResult MapOp::verify() {
   Block &block = getBody().front();
-  if (getBranches() < 0)
+  if (getBranchesAttr().getInt() < 0)
     return emitOpError("has a negative number of branches");
   if (block.getNumArguments() < getInputs().size())
     return emitOpError() << "has " << getInputs().size()
@@ -102,10 +102,13 @@ ParseResult MapOp::parse(OpAsmParser &parser, OperationState &result) {
     return parser.emitError(keywordLoc)
            << "'" << keyword << "' joins no branches; use sum, mean or concat";
   SmallVector<OpAsmParser::UnresolvedOperand> inputs, params;
-  int64_t branches = 0;
-  auto parseTuple = [&]() {
-    ++branches;
-    return parser.parseOperandList(params, OpAsmParser::Delimiter::Paren);
+  SmallVector<size_t> tupleSizes;
+  auto parseTuple = [&]() -> ParseResult {
+    size_t before = params.size();
+    if (parser.parseOperandList(params, OpAsmParser::Delimiter::Paren))
+      return failure();
+    tupleSizes.push_back(params.size() - before);
+    return success();
   };
   SMLoc inputsLoc = parser.getCurrentLocation();
   if (parser.parseOperandList(inputs, OpAsmParser::Delimiter::Paren) ||
@@ -132,16 +135,18 @@ ParseResult MapOp::parse(OpAsmParser &parser, OperationState &result) {
   ArrayRef<Type> inputTypes = ArrayRef(types).take_front(inputs.size());
   ArrayRef<Type> tupleTypes = ArrayRef(types).drop_front(inputs.size());
   SmallVector<Type> paramTypes;
-  for (int64_t i = 0; i < branches; ++i)
+  for (auto [branch, size] : llvm::enumerate(tupleSizes)) {
+    if (size != tupleTypes.size())
+      return parser.emitError(paramsLoc)
+             << "branch " << branch << " has " << size
+             << " parameters, but the body takes " << tupleTypes.size()
+             << " for each";
     llvm::append_range(paramTypes, tupleTypes);
-  if (paramTypes.size() != params.size())
-    return parser.emitError(paramsLoc)
-           << branches << " branches with " << params.size()
-           << " parameters, but the body takes " << tupleTypes.size()
-           << " for each";
+  }
   if (parser.resolveOperands(inputs, inputTypes, inputsLoc, result.operands) ||
       parser.resolveOperands(params, paramTypes, paramsLoc, result.operands))
     return failure();
+  int64_t branches = tupleSizes.size();
   properties.setName(name);
   properties.setReduction(ReductionAttr::get(context, *reduction));
   properties.setBranches(parser.getBuilder().getI64IntegerAttr(branches));

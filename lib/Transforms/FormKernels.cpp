@@ -45,9 +45,10 @@ bool isElementwise(Operation *op) {
          (norm && norm.getInference());
 }
 
-/// Operations that no kernel computes: they only name or move values.
+/// Operations that no kernel computes: they only name or move values, or have
+/// their kernel already.
 bool staysOutside(Operation *op) {
-  return isa<GetOp, SetOp, UpdateOp, ReshapeOp, FlattenOp>(op) ||
+  return isa<GetOp, SetOp, UpdateOp, ReshapeOp, FlattenOp, LaunchOp>(op) ||
          op->hasTrait<OpTrait::IsTerminator>();
 }
 
@@ -324,7 +325,7 @@ struct FormKernels : impl::GrowFormKernelsBase<FormKernels> {
       if (norm && !norm.getInference())
         return op.emitOpError("is in training mode outside a step; run "
                               "--grow-inference or --grow-differentiate first");
-      if (!isa<GrowDialect>(op.getDialect()) &&
+      if (!isa_and_nonnull<GrowDialect>(op.getDialect()) &&
           !op.hasTrait<OpTrait::IsTerminator>())
         return op.emitOpError("is not of the grow dialect, so no kernel "
                               "computes it; inline calls first");

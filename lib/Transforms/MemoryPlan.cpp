@@ -204,7 +204,29 @@ void Planner::categorize() {
 
 } // namespace
 
+/// Fails on what the plan would miss: values made by no launch, and extents
+/// that are neither known nor the batch.
+static LogicalResult checkPlannable(func::FuncOp func) {
+  for (Operation &op : func.getBody().front()) {
+    if (!isa<LaunchOp, GetOp, SetOp, ReshapeOp, FlattenOp>(op) &&
+        !op.hasTrait<OpTrait::IsTerminator>())
+      return op.emitOpError("is no launch, so its result would have no place; "
+                            "run --grow-form-kernels first");
+    for (Type type : op.getResultTypes())
+      if (auto tensor = dyn_cast<RankedTensorType>(type))
+        if (tensor.getRank() > 0 &&
+            llvm::is_contained(tensor.getShape().drop_front(),
+                               ShapedType::kDynamic))
+          return op.emitOpError()
+                 << "gives a " << tensor
+                 << ", but only the first extent, the batch, may be dynamic";
+  }
+  return success();
+}
+
 FailureOr<MemoryPlan> planMemory(func::FuncOp func, int64_t batch) {
+  if (failed(checkPlannable(func)))
+    return failure();
   return Planner(func, batch).run();
 }
 

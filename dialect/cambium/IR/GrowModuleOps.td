@@ -59,7 +59,8 @@ def Grow_ParamOp : Grow_Op<"param",
   }];
 }
 
-def Grow_StateOp : Grow_Op<"state", [Symbol]> {
+def Grow_StateOp : Grow_Op<"state",
+    [Symbol, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "State that is not trained";
   let description = [{
     Values that the network keeps between steps without a gradient, such as

@@ -22,7 +22,6 @@ def Grow_WeightSumOp : Grow_WeightOp<"weight_sum",
   let arguments = (ins Variadic<Grow_Tensor>:$terms);
   let results = (outs Grow_Tensor:$result);
   let assemblyFormat = "$terms attr-dict `:` type($result)";
-  let hasVerifier = 1;
   let hasFolder = 1;
 }
 
