@@ -8,14 +8,57 @@
 #ifndef CAMBIUM_NETWORK_H
 #define CAMBIUM_NETWORK_H
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <variant>
+#include <vector>
 
 namespace cambium {
 
 namespace internal {
 struct NetworkImpl;
 }
+
+/// Stochastic gradient descent as in PyTorch: g += decay·w; m = momentum·m + g;
+/// w -= lr·(nesterov ? g + momentum·m : m).
+struct Sgd {
+  float momentum = 0.0f;
+  bool nesterov = false;
+};
+
+/// AdamW (Loshchilov and Hutter, 2019): decay acts on the weight, not through
+/// the moments.
+struct AdamW {
+  float beta1 = 0.9f;
+  float beta2 = 0.999f;
+  float epsilon = 1e-8f;
+};
+
+struct GroupOptions {
+  /// Symbol of the group; empty: a free name is chosen.
+  std::string name;
+  std::variant<Sgd, AdamW> optimizer = Sgd{};
+  float learningRate = 0.01f;
+  float weightDecay = 0.0f;
+};
+
+/// A growable layer of a network.
+struct MapInfo {
+  std::string name;
+  int64_t branches = 0;
+  /// The body's operations in order, such as "conv2d", "bias_add", "relu".
+  std::vector<std::string> body;
+};
+
+struct ParameterInfo {
+  std::string name;
+  /// Name of its optimizer group.
+  std::string group;
+  std::vector<int64_t> shape;
+
+  int64_t elements() const;
+};
 
 /// A verified network: parameters, optimizer groups and functions in the
 /// `grow` dialect. A trainable network has `@forward(inputs) -> outputs` and
@@ -30,6 +73,13 @@ public:
 
   /// The network's IR.
   std::string text() const;
+
+  /// The maps of @forward, in order.
+  std::vector<MapInfo> maps() const;
+  /// All optimizer groups with their rates at the start, in order.
+  std::vector<GroupOptions> groups() const;
+  /// All trained parameters, in order.
+  std::vector<ParameterInfo> parameters() const;
 
   explicit Network(std::shared_ptr<const internal::NetworkImpl> impl)
       : impl(std::move(impl)) {}

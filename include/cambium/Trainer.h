@@ -18,7 +18,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 namespace cambium {
@@ -31,29 +30,6 @@ struct Target {
   }
   unsigned threads = 0;
   Isa isa = Isa::Native;
-};
-
-/// Stochastic gradient descent as in PyTorch: g += decay·w; m = momentum·m + g;
-/// w -= lr·(nesterov ? g + momentum·m : m).
-struct Sgd {
-  float momentum = 0.0f;
-  bool nesterov = false;
-};
-
-/// AdamW (Loshchilov and Hutter, 2019): decay acts on the weight, not through
-/// the moments.
-struct AdamW {
-  float beta1 = 0.9f;
-  float beta2 = 0.999f;
-  float epsilon = 1e-8f;
-};
-
-struct GroupOptions {
-  /// Symbol of the group; empty: a free name is chosen.
-  std::string name;
-  std::variant<Sgd, AdamW> optimizer = Sgd{};
-  float learningRate = 0.01f;
-  float weightDecay = 0.0f;
 };
 
 /// Initial values of new parameters.

@@ -7,8 +7,10 @@
 
 #include "NetworkImpl.h"
 
+#include "cambium/IR/Grow.h"
 #include "cambium/Pipelines/Pipelines.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/SourceMgr.h"
@@ -50,7 +52,7 @@ static std::string describe(Location loc) {
   std::string text;
   loc->walk([&](Location part) {
     auto place = dyn_cast<FileLineColLoc>(part);
-    if (!place)
+    if (!place || place.getLine() == 0)
       return WalkResult::advance();
     text = place.getFilename().str() + ":" + std::to_string(place.getLine()) +
            ":" + std::to_string(place.getColumn());
@@ -147,3 +149,52 @@ Network Network::parse(const std::string &text, const std::string &name) {
 }
 
 std::string Network::text() const { return printModule(*get().module) + "\n"; }
+
+std::vector<MapInfo> Network::maps() const {
+  std::vector<MapInfo> maps;
+  auto forward = ModuleOp(*get().module).lookupSymbol<func::FuncOp>("forward");
+  if (!forward)
+    return maps;
+  forward.walk<WalkOrder::PreOrder>([&](grow::MapOp map) {
+    MapInfo info{
+        map.getName().str(), static_cast<int64_t>(map.getBranches()), {}};
+    for (Operation &op : map.getBody().front().without_terminator())
+      info.body.push_back(op.getName().stripDialect().str());
+    maps.push_back(std::move(info));
+  });
+  return maps;
+}
+
+std::vector<GroupOptions> Network::groups() const {
+  std::vector<GroupOptions> groups;
+  for (auto op : ModuleOp(*get().module).getOps<grow::GroupOp>()) {
+    GroupOptions options;
+    options.name = op.getSymName().str();
+    options.learningRate = op.getLr().convertToDouble();
+    options.weightDecay = op.getWeightDecay().convertToDouble();
+    if (auto sgd = dyn_cast<grow::SgdAttr>(op.getOptimizer()))
+      options.optimizer =
+          Sgd{static_cast<float>(sgd.getMomentum()), sgd.getNesterov()};
+    else if (auto adamw = dyn_cast<grow::AdamWAttr>(op.getOptimizer()))
+      options.optimizer = AdamW{static_cast<float>(adamw.getBeta1()),
+                                static_cast<float>(adamw.getBeta2()),
+                                static_cast<float>(adamw.getEpsilon())};
+    groups.push_back(std::move(options));
+  }
+  return groups;
+}
+
+std::vector<ParameterInfo> Network::parameters() const {
+  std::vector<ParameterInfo> parameters;
+  for (auto op : ModuleOp(*get().module).getOps<grow::ParamOp>())
+    parameters.push_back({op.getSymName().str(), op.getGroup().str(),
+                          op.getTensorType().getShape().vec()});
+  return parameters;
+}
+
+int64_t ParameterInfo::elements() const {
+  int64_t product = 1;
+  for (int64_t extent : shape)
+    product *= extent;
+  return product;
+}

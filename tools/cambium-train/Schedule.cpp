@@ -255,17 +255,18 @@ GrowthSpec parseGrowth(const std::string &text, unsigned number,
   }
 }
 
-std::vector<std::string> defaultGrowths(const std::vector<MapDeclaration> &maps,
+std::vector<std::string> defaultGrowths(const std::vector<MapInfo> &maps,
                                         double epochs, float learningRate,
                                         float weightDecay, bool onPlateau) {
   std::vector<std::string> texts;
   for (unsigned i = 0; i < 3 && !maps.empty(); ++i) {
-    const MapDeclaration &map = maps[i % maps.size()];
+    const MapInfo &map = maps[i % maps.size()];
     texts.push_back(
         (onPlateau ? "" : format("epoch=%g,", epochs * 0.2 * (i + 1))) +
         "map=" + map.name +
-        (map.rectified ? ",branches=1,init=constant:0.001"
-                       : ",branches=2,init=zero") +
+        (std::count(map.body.begin(), map.body.end(), "relu") > 0
+             ? ",branches=1,init=constant:0.001"
+             : ",branches=2,init=zero") +
         format(",group=grown%u,optimizer=sgd,momentum=0.9,lr=%g", i + 1,
                learningRate) +
         (weightDecay > 0.0f ? format(",decay=%g", weightDecay) : ""));

@@ -8,7 +8,6 @@
 #ifndef CAMBIUM_TRAIN_SCHEDULE_H
 #define CAMBIUM_TRAIN_SCHEDULE_H
 
-#include "NetworkText.h"
 #include "cambium/Trainer.h"
 
 #include <cstdint>
@@ -60,7 +59,7 @@ GrowthSpec parseGrowth(const std::string &text, unsigned number,
 /// constant, which leaves the outputs nearly as they were and lets the gradient
 /// through; two such branches would stay equal for ever. Each growth has its
 /// own group, which has this rate and decay. Empty if the network has no map.
-std::vector<std::string> defaultGrowths(const std::vector<MapDeclaration> &maps,
+std::vector<std::string> defaultGrowths(const std::vector<MapInfo> &maps,
                                         double epochs, float learningRate,
                                         float weightDecay, bool onPlateau);
 

@@ -10,7 +10,6 @@
 #include "Format.h"
 #include "Interrupt.h"
 #include "Machine.h"
-#include "NetworkText.h"
 #include "Report.h"
 
 #include <algorithm>
@@ -109,12 +108,12 @@ void TrainingRun::compile() {
   } catch (const Error &error) {
     throw inContext("cannot use the network '" + options.network + "'", error);
   }
-  for (const GroupDeclaration &group : groups(trainer->network().text())) {
+  for (const GroupOptions &group : trainer->network().groups()) {
     if (options.learningRate)
       trainer->setLearningRate(group.name, *options.learningRate);
     float rate = trainer->learningRate(group.name);
-    record.groups.push_back({group.name, group.optimizer, rate, rate,
-                             static_cast<float>(group.weightDecay), 0, -1});
+    record.groups.push_back({group.name, nameOf(group.optimizer), rate, rate,
+                             group.weightDecay, 0, -1});
   }
   record.compileSeconds = secondsSince(begin);
 }
@@ -154,7 +153,7 @@ void TrainingRun::scheduleGrowths() {
       std::max<int64_t>(1, options.dropEvery.steps(stepsPerEpoch));
   rates.dropFactor = options.dropFactor;
 
-  const auto declared = maps(trainer->network().text());
+  const auto declared = trainer->network().maps();
   std::vector<std::string> texts = options.growTexts;
   if (texts.empty() && !record.groups.empty())
     texts =
@@ -174,9 +173,9 @@ void TrainingRun::scheduleGrowths() {
 
 /// Says at once what would fail in minutes.
 void TrainingRun::warnOfMisfits(const std::vector<GrowthSpec> &specs,
-                                const std::vector<MapDeclaration> &declared) {
+                                const std::vector<MapInfo> &declared) {
   std::vector<std::string> maps;
-  for (const MapDeclaration &map : declared)
+  for (const MapInfo &map : declared)
     maps.push_back(map.name);
   std::set<std::string> groups;
   for (const GroupRecord &group : record.groups)
@@ -411,14 +410,12 @@ void TrainingRun::showProgress(int64_t epoch) {
 
 /// How many parameters each group has in the end.
 void TrainingRun::countParameters() {
-  const auto declared = parameterGroups(trainer->network().text());
   for (GroupRecord &group : record.groups)
-    group.parameters = declared.empty() ? -1 : 0;
-  for (const auto &[parameter, group] : declared)
-    for (GroupRecord &known : record.groups)
-      if (known.name == group)
-        known.parameters +=
-            static_cast<int64_t>(trainer->parameter(parameter).data.size());
+    group.parameters = 0;
+  for (const ParameterInfo &parameter : trainer->network().parameters())
+    for (GroupRecord &group : record.groups)
+      if (group.name == parameter.group)
+        group.parameters += parameter.elements();
 }
 
 double TrainingRun::seconds() const { return secondsSince(start); }

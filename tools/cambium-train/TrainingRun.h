@@ -11,7 +11,6 @@
 #include "Batches.h"
 #include "Dataset.h"
 #include "History.h"
-#include "NetworkText.h"
 #include "Options.h"
 #include "Progress.h"
 #include "Schedule.h"
@@ -46,7 +45,7 @@ private:
   void checkFit();
   void scheduleGrowths();
   void warnOfMisfits(const std::vector<GrowthSpec> &specs,
-                     const std::vector<MapDeclaration> &declared);
+                     const std::vector<MapInfo> &declared);
   void describe();
 
   bool trainEpoch(int64_t epoch);

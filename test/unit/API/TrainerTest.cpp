@@ -364,6 +364,25 @@ TEST(Network, TextRoundTrips) {
   EXPECT_EQ(Network::parse(text).text(), text);
 }
 
+TEST(Network, DescribesItself) {
+  Network network = makeNetwork();
+  std::vector<MapInfo> maps = network.maps();
+  ASSERT_EQ(maps.size(), 2u);
+  EXPECT_EQ(maps[0].name, "linear");
+  EXPECT_EQ(maps[0].branches, 2);
+  EXPECT_EQ(maps[1].body,
+            (std::vector<std::string>{"conv2d", "bias_add", "relu"}));
+  std::vector<GroupOptions> groups = network.groups();
+  ASSERT_EQ(groups.size(), 2u);
+  EXPECT_EQ(std::get<Sgd>(groups[0].optimizer).momentum, 0.9f);
+  EXPECT_EQ(groups[1].name, "adam");
+  EXPECT_EQ(groups[1].weightDecay, 1e-2f);
+  std::vector<ParameterInfo> parameters = network.parameters();
+  EXPECT_EQ(parameters.front().name, "linear.0.w");
+  EXPECT_EQ(parameters.front().elements(), 3 * 3 * 3 * 10);
+  EXPECT_EQ(parameters.back().group, "adam");
+}
+
 TEST(Builder, FaultsThrow) {
   Builder builder;
   Value x = builder.input({4, 4, 2});

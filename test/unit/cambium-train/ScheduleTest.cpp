@@ -6,7 +6,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "Schedule.h"
-#include "NetworkText.h"
 
 #include <gtest/gtest.h>
 
@@ -171,7 +170,8 @@ TEST(GrowthSchedule, PlateausComeOneAfterTheOther) {
 
 TEST(DefaultGrowths, TakeTurnsInGroupsOfTheirOwn) {
   auto texts =
-      defaultGrowths({{"x", false}, {"y", true}}, 10.0, 0.05f, 0.0005f, false);
+      defaultGrowths({{"x", 1, {"conv2d"}}, {"y", 1, {"conv2d", "relu"}}}, 10.0,
+                     0.05f, 0.0005f, false);
   ASSERT_EQ(texts.size(), 3u);
   const char *maps[] = {"x", "y", "x"};
   for (unsigned i = 0; i < 3; ++i) {
@@ -185,7 +185,8 @@ TEST(DefaultGrowths, TakeTurnsInGroupsOfTheirOwn) {
     EXPECT_FLOAT_EQ(spec.group.weightDecay, 0.0005f);
   }
   EXPECT_TRUE(defaultGrowths({}, 10.0, 0.05f, 0.0f, false).empty());
-  auto waiting = defaultGrowths({{"x", false}}, 10.0, 0.05f, 0.0f, true);
+  auto waiting =
+      defaultGrowths({{"x", 1, {"conv2d"}}}, 10.0, 0.05f, 0.0f, true);
   EXPECT_FALSE(parseGrowth(waiting[0], 1).at.has_value());
 }
 
@@ -213,45 +214,6 @@ TEST(RateSchedule, ConstantAndStep) {
   EXPECT_DOUBLE_EQ(rates.factor(3), 1.0);
   EXPECT_DOUBLE_EQ(rates.factor(4), 0.5);
   EXPECT_DOUBLE_EQ(rates.factor(9), 0.25);
-}
-
-TEST(NetworkText, FindsNames) {
-  const std::string ir = R"(
-module {
-  grow.group @base {lr = 5.000000e-02 : f64, optimizer = #grow.sgd<momentum = 9.000000e-01, nesterov = true>, weight_decay = 5.000000e-04 : f64}
-  grow.group @"odd name" {lr = 1.000000e-03 : f64, optimizer = #grow.adamw}
-  // grow.group @comment
-  grow.param @b0.w : tensor<3x3x16x32xf32> in @base init(#grow.kaiming)
-  grow.param @b1.w : tensor<3x3x16x32xf32> in @"odd name" init(#grow.zero)
-  func.func @forward(%x: tensor<?x4xf32>) {
-    %0 = grow.map "block1" sum (%x) over [(%w0), (%w1)] {
-    ^bb0(%in: tensor<?x4xf32>, %w: tensor<4x4xf32>):
-      grow.yield %in : tensor<?x4xf32>
-    }
-    %1 = grow.relu %0 : tensor<?x4xf32>
-    %2 = grow.map "block2" sum (%1) over [(%w0), (%w1)] {
-    ^bb0(%in: tensor<?x4xf32>, %w: tensor<4x4xf32>):
-      %3 = grow.relu %in : tensor<?x4xf32>
-      grow.yield %3 : tensor<?x4xf32>
-    }
-    %4 = grow.map "block1" sum (%x) over [(%w0), (%w1)] {
-)";
-  auto found = groups(ir);
-  ASSERT_EQ(found.size(), 2u);
-  EXPECT_EQ(found[0].name, "base");
-  EXPECT_EQ(found[0].optimizer, "sgd, momentum 0.9, nesterov true");
-  EXPECT_DOUBLE_EQ(found[0].weightDecay, 0.0005);
-  EXPECT_EQ(found[1].name, "odd name");
-  EXPECT_EQ(found[1].optimizer, "adamw");
-  auto layers = maps(ir);
-  ASSERT_EQ(layers.size(), 2u);
-  EXPECT_EQ(layers[0].name, "block1");
-  EXPECT_FALSE(layers[0].rectified);
-  EXPECT_EQ(layers[1].name, "block2");
-  EXPECT_TRUE(layers[1].rectified);
-  EXPECT_EQ(parameterGroups(ir),
-            (std::vector<std::pair<std::string, std::string>>{
-                {"b0.w", "base"}, {"b1.w", "odd name"}}));
 }
 
 } // namespace
