@@ -1,4 +1,4 @@
-//===- Builder.h - Describing a network in C++ -*- C++ -*-===//
+//===- Builder.h - Describing a network in C++ ------------------*- C++ -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- Error.h - Errors at the public border -*- C++ -*-===//
+//===- Error.h - Errors at the public border --------------------*- C++ -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- Network.h - A network as its IR -*- C++ -*-===//
+//===- Network.h - A network as its IR --------------------------*- C++ -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- Tensor.h - Tensors that cross the public border -*- C++ -*-===//
+//===- Tensor.h - Tensors that cross the public border ----------*- C++ -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- Trainer.h - Training and growing a network -*- C++ -*-===//
+//===- Trainer.h - Training and growing a network ---------------*- C++ -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

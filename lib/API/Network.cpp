@@ -98,7 +98,11 @@ void DiagnosticCollector::raise(const std::string &fallback) const {
 std::vector<cambium::Diagnostic> DiagnosticCollector::remarks() const {
   std::vector<cambium::Diagnostic> remarks;
   for (const cambium::Diagnostic &diagnostic : collected)
-    if (diagnostic.severity == cambium::Diagnostic::Severity::Remark)
+    if (diagnostic.severity == cambium::Diagnostic::Severity::Remark &&
+        llvm::none_of(remarks, [&](const cambium::Diagnostic &known) {
+          return known.location == diagnostic.location &&
+                 known.message == diagnostic.message;
+        }))
       remarks.push_back(diagnostic);
   return remarks;
 }

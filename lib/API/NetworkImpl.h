@@ -43,6 +43,7 @@ public:
 
   /// Throws what was collected; `fallback` if no error was among it.
   [[noreturn]] void raise(const std::string &fallback) const;
+  /// Remarks, each once: a body is compiled for several functions.
   std::vector<Diagnostic> remarks() const;
 
 private:

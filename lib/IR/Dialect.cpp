@@ -1,4 +1,4 @@
-//===- Dialect.cpp - The grow dialect ----------------===//
+//===- Dialect.cpp - The grow dialect -------------------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

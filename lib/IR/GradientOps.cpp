@@ -1,4 +1,4 @@
-//===- GradientOps.cpp - Gradients of layers ----------------===//
+//===- GradientOps.cpp - Gradients of layers ------------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

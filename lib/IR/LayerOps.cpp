@@ -1,4 +1,4 @@
-//===- LayerOps.cpp - Layers of networks ----------------===//
+//===- LayerOps.cpp - Layers of networks ----------------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

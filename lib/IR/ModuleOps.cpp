@@ -1,4 +1,4 @@
-//===- ModuleOps.cpp - Groups, parameters and state ----------------===//
+//===- ModuleOps.cpp - Groups, parameters and state -----------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

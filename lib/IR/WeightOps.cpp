@@ -1,4 +1,4 @@
-//===- WeightOps.cpp - Expressions of parameters ----------------===//
+//===- WeightOps.cpp - Expressions of parameters --------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

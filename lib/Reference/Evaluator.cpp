@@ -325,6 +325,16 @@ LogicalResult Evaluator::evaluateUpdate(UpdateOp op, Frame &frame) {
   return success();
 }
 
+/// Kernels leave momenta and decays to run time, where each parameter's group
+/// has them; what they fix is the rule.
+static bool sameRule(Attribute a, Attribute b) {
+  auto first = dyn_cast<SgdAttr>(a), second = dyn_cast<SgdAttr>(b);
+  if (!first || !second)
+    return !first && !second;
+  return first.getNesterov() == second.getNesterov() &&
+         (first.getMomentum() == 0.0) == (second.getMomentum() == 0.0);
+}
+
 LogicalResult Evaluator::evaluateOptimizer(OptimizerOp op, Frame &frame) {
   if (!frame.launch || !frame.launch.getUpdates())
     return op.emitOpError("runs without a launch that lists its parameters");
@@ -335,7 +345,7 @@ LogicalResult Evaluator::evaluateOptimizer(OptimizerOp op, Frame &frame) {
     return failure();
   for (ParamOp param : *params) {
     auto group = symbols.lookup<GroupOp>(param.getGroup());
-    if (!group || group.getOptimizer() != op.getOptimizer())
+    if (!group || !sameRule(group.getOptimizer(), op.getOptimizer()))
       return frame.launch.emitOpError()
              << "updates '" << param.getSymName() << "' by "
              << op.getOptimizer() << ", which is not its group's optimizer";

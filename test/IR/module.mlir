@@ -46,7 +46,7 @@ grow.kernel @conv schedule <width = 8, vectors = 2, tile = 6, tail_tile = 4> {
 
 grow.kernel @sgd {
 ^bb0(%g: tensor<?x?x?x?xf32>):
-  // CHECK: grow.optimizer <momentum = {{.*}}> sum by %{{.*}} : tensor<?x?x?x?xf32>
+  // CHECK: grow.optimizer #grow.sgd<momentum = {{.*}}> sum by %{{.*}} : tensor<?x?x?x?xf32>
   grow.optimizer #grow.sgd<momentum = 0.9> sum by %g : tensor<?x?x?x?xf32>
   grow.yield
 }

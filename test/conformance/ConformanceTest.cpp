@@ -135,6 +135,74 @@ INSTANTIATE_TEST_SUITE_P(
                        ::testing::Range(0, 3)),
     nameOf);
 
+/// The rules of differentiation, against finite differences of the loss in the
+/// interpreter: what the backends are compared with is right.
+class DifferentiationTest : public ConformanceTest {
+protected:
+  /// Compares a few elements of the gradient of a parameter.
+  void checkParameter(Program &program, const std::string &name,
+                      llvm::ArrayRef<ReferenceTensor> inputs,
+                      const ReferenceTensor &gradient) {
+    constexpr double step = 1e-6;
+    ReferenceTensor value = *program.value(name);
+    ASSERT_EQ(value.shape, gradient.shape);
+    double largest = 0.0;
+    for (double element : gradient.data)
+      largest = std::max(largest, std::abs(element));
+    for (int64_t i = 0; i < std::min<int64_t>(8, value.elements()); ++i) {
+      int64_t element = random.draw(0, value.elements() - 1);
+      double losses[2];
+      for (int side : {0, 1}) {
+        ReferenceTensor moved = value;
+        moved.data[element] += side ? step : -step;
+        ASSERT_TRUE(program.setValue(name, moved));
+        Environment &environment = Environment::of("kernels");
+        losses[side] = environment.call(program, "step", inputs)[0].data[0];
+      }
+      EXPECT_NEAR(gradient.data[element], (losses[1] - losses[0]) / (2 * step),
+                  1e-6 * std::max(1.0, largest))
+          << name << ", element " << element;
+    }
+    ASSERT_TRUE(program.setValue(name, value));
+  }
+
+  void checkCase(bool dynamic) {
+    Environment &environment = Environment::of("kernels");
+    std::string text = opCase.text(dynamic);
+    SCOPED_TRACE(text);
+    auto module = environment.parse(text);
+    ASSERT_TRUE(module);
+    auto program = environment.load(*environment.reference, *module,
+                                    ProgramKind::Gradients);
+    ASSERT_TRUE(program);
+    setStored(*program, *program);
+    Tensors inputs = drawInputs(dynamic);
+    Tensors results = environment.call(*program, "step", inputs);
+    size_t next = 1;
+    for (size_t i = 0; i < opCase.operands.size(); ++i) {
+      std::string name = "p" + std::to_string(i);
+      if (!program->value(name))
+        continue;
+      ASSERT_LT(next, results.size());
+      checkParameter(*program, name, inputs, results[next++]);
+    }
+    EXPECT_EQ(next, results.size());
+    EXPECT_GT(next, 1u);
+  }
+};
+
+TEST_P(DifferentiationTest, AgreesWithFiniteDifferences) {
+  checkCase(/*dynamic=*/true);
+  checkCase(/*dynamic=*/false);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Ops, DifferentiationTest,
+    ::testing::Combine(::testing::Values("reference"),
+                       ::testing::Range<size_t>(0, generators().size()),
+                       ::testing::Range(0, 2)),
+    nameOf);
+
 /// Results do not depend on the number of threads, to the bit.
 class ThreadsTest : public ConformanceTest {};
 

@@ -1,4 +1,4 @@
-//===- CommandLine.cpp - Flags of cambium-run ----------------------------===//
+//===- CommandLine.cpp - Flags of cambium-run -----------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- CommandLine.h - Flags of cambium-run ---------------*- C++ -*-===//
+//===- CommandLine.h - Flags of cambium-run ---------------------*- C++ -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- Compare.h - How far results are apart -----------*- C++ -*-===//
+//===- Compare.h - How far results are apart --------------------*- C++ -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -152,6 +152,7 @@ LogicalResult cambium::makeKernels(ModuleOp network,
 
 FailureOr<std::unique_ptr<Backend>>
 cambium::createHostBackend(MLIRContext &context, Isa isa, unsigned threads) {
+  context.loadAllAvailableDialects();
   llvm::Expected<std::unique_ptr<Jit>> jit = Jit::create(isa);
   if (!jit)
     return emitError(UnknownLoc::get(&context),

@@ -1,4 +1,4 @@
-//===- RandomInputs.h - Values for a function's arguments -*- C++ -*-===//
+//===- RandomInputs.h - Values for a function's arguments -------*- C++ -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- Run.h - One run of a network's function -----------*- C++ -*-===//
+//===- Run.h - One run of a network's function ------------------*- C++ -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- Batches.cpp - Batches of normalised images ===//
+//===- Batches.cpp - Batches of normalised images -------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- Batches.h - Batches of normalised images -*- C++ -*-===//
+//===- Batches.h - Batches of normalised images -----------------*- C++ -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

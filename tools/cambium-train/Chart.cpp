@@ -1,4 +1,4 @@
-//===- Chart.cpp - Charts as inline SVG ===//
+//===- Chart.cpp - Charts as inline SVG -----------------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

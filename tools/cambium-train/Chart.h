@@ -1,4 +1,4 @@
-//===- Chart.h - Charts as inline SVG -*- C++ -*-===//
+//===- Chart.h - Charts as inline SVG ---------------------------*- C++ -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- Dataset.cpp - Image sets named like MNIST ===//
+//===- Dataset.cpp - Image sets named like MNIST --------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

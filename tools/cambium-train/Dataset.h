@@ -1,4 +1,4 @@
-//===- Dataset.h - Image sets named like MNIST -*- C++ -*-===//
+//===- Dataset.h - Image sets named like MNIST ------------------*- C++ -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- Format.cpp - Text for people ===//
+//===- Format.cpp - Text for people ---------------------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

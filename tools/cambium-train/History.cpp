@@ -1,4 +1,4 @@
-//===- History.cpp - What happened in a run ===//
+//===- History.cpp - What happened in a run -------------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- History.h - What happened in a run -*- C++ -*-===//
+//===- History.h - What happened in a run -----------------------*- C++ -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- IdxReader.cpp - Files in IDX format ===//
+//===- IdxReader.cpp - Files in IDX format --------------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- Interrupt.cpp - Ctrl-C between steps ===//
+//===- Interrupt.cpp - Ctrl-C between steps -------------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

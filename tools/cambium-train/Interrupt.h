@@ -1,4 +1,4 @@
-//===- Interrupt.h - Ctrl-C between steps -*- C++ -*-===//
+//===- Interrupt.h - Ctrl-C between steps -----------------------*- C++ -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

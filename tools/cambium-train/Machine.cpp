@@ -1,4 +1,4 @@
-//===- Machine.cpp - This machine and process ===//
+//===- Machine.cpp - This machine and process -----------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- Machine.h - This machine and process -*- C++ -*-===//
+//===- Machine.h - This machine and process ---------------------*- C++ -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

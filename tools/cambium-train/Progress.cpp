@@ -1,4 +1,4 @@
-//===- Progress.cpp - Bars and lines while training ===//
+//===- Progress.cpp - Bars and lines while training -----------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- Progress.h - Bars and lines while training -*- C++ -*-===//
+//===- Progress.h - Bars and lines while training ---------------*- C++ -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- Report.cpp - The report of a run ===//
+//===- Report.cpp - The report of a run -----------------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

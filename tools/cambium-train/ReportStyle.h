@@ -1,4 +1,4 @@
-//===- ReportStyle.h - The report's style sheet -*- C++ -*-===//
+//===- ReportStyle.h - The report's style sheet -----------------*- C++ -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- Schedule.cpp - When to grow, and the learning rates ===//
+//===- Schedule.cpp - When to grow, and the learning rates ----------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- Schedule.h - When to grow, and the learning rates -*- C++ -*-===//
+//===- Schedule.h - When to grow, and the learning rates --------*- C++ -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- TrainingRun.cpp - One training run ===//
+//===- TrainingRun.cpp - One training run ---------------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- TrainingRun.h - One training run -*- C++ -*-===//
+//===- TrainingRun.h - One training run -------------------------*- C++ -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- cambium-train.cpp - Trains a growing network ===//
+//===- cambium-train.cpp - Trains a growing network -----------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

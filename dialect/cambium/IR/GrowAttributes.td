@@ -1,4 +1,4 @@
-//===- GrowAttributes.td - Attributes and enums -*- tablegen -*-===//
+//===- GrowAttributes.td - Attributes and enums ------------*- tablegen -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

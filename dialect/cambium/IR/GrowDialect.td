@@ -1,4 +1,4 @@
-//===- GrowDialect.td - The grow dialect -*- tablegen -*-===//
+//===- GrowDialect.td - The grow dialect -------------------*- tablegen -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- GrowLayerOps.td - Layers of networks -*- tablegen -*-===//
+//===- GrowLayerOps.td - Layers of networks ----------------*- tablegen -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

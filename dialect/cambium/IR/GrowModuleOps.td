@@ -1,4 +1,4 @@
-//===- GrowModuleOps.td - Groups, parameters and state -*- tablegen -*-===//
+//===- GrowModuleOps.td - Groups, parameters and state -----*- tablegen -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,4 +1,4 @@
-//===- GrowOps.td - Operations of the grow dialect -*- tablegen -*-===//
+//===- GrowOps.td - Operations of the grow dialect ---------*- tablegen -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,7 +1,6 @@
 //===- ContractionFilter.cpp - BackwardFilter -----------------------------===//
 //
-// Part of the Cambium project, under the Apache License v2.0 with LLVM
-// Exceptions. See LICENSE for license information.
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//

@@ -1,4 +1,4 @@
-//===- IdxReaderTest.cpp - Reading, checking and batching IDX data ===//
+//===- IdxReaderTest.cpp - Reading, checking and batching IDX data --------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

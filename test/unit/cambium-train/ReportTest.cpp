@@ -1,4 +1,4 @@
-//===- ReportTest.cpp - Charts, report and history ===//
+//===- ReportTest.cpp - Charts, report and history ------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

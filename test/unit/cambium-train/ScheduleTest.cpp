@@ -1,4 +1,4 @@
-//===- ScheduleTest.cpp - Growth specs, schedules and rates ===//
+//===- ScheduleTest.cpp - Growth specs, schedules and rates ---------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,7 +1,6 @@
-//===- LaunchSizes.h - Task counts and memory of one kernel launch -*- C++ -*-//
+//===- LaunchSizes.h - What a launch asks of the executor -------*- C++ -*-===//
 //
-// Part of the Cambium project, under the Apache License v2.0 with LLVM
-// Exceptions. See LICENSE for license information.
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
