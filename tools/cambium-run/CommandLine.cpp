@@ -27,7 +27,7 @@ above the tolerance, with 2 for bad input.
 
 Examples:
   cambium-run net.mlir --entry=forward --backend=reference
-  cambium-run net.mlir --entry=loss --grad --compare=reference
+  cambium-run net.mlir --grad --compare=reference
   cambium-run net.mlir --entry=forward --threads=2 --batch=64 --time
 )";
 
@@ -51,8 +51,8 @@ static void addFlags(CLI::App &app, Arguments &arguments) {
   app.footer(footer);
   app.add_option("FILE", arguments.file, "Network in the grow dialect")
       ->required();
-  app.add_option("--entry", options.entry, "Function to run")
-      ->capture_default_str();
+  app.add_option("--entry", options.entry,
+                 "Function to run (default: forward, with --grad loss)");
   app.add_option("--backend", arguments.backend, "What runs it")
       ->check(CLI::IsMember(backends))
       ->capture_default_str();
@@ -94,6 +94,8 @@ std::variant<CommandLine, int> cambium::parseCommandLine(int argc,
   RunOptions &options = arguments.options;
   options.backend = backends.at(arguments.backend);
   options.isa = isas.at(arguments.isa);
+  if (options.gradients && app.count("--entry") == 0)
+    options.entry = "loss";
   options.compare = app.count("--compare") > 0;
   return CommandLine{arguments.file, options};
 }

@@ -1,7 +1,7 @@
 // RUN: cambium-run %s --compare=reference | FileCheck %s
 // RUN: cambium-run %s --entry=loss --grad --compare=reference --threads=3 --isa=generic --batch=7 | FileCheck %s --check-prefix=GRAD
 // RUN: cambium-run %s --entry=loss --grad --compare=reference --backend=kernels --tolerance=1e-10 | FileCheck %s --check-prefix=GRAD
-// RUN: not cambium-run %s --entry=loss --grad --compare=reference --tolerance=0 | FileCheck %s --check-prefix=ABOVE
+// RUN: not cambium-run %s --grad --compare=reference --tolerance=0 | FileCheck %s --check-prefix=ABOVE
 // RUN: cambium-run %s --time | FileCheck %s --check-prefix=TIME
 
 grow.group @g {optimizer = #grow.sgd, lr = 0.1}
