@@ -160,6 +160,7 @@ void runCase(benchmark::State &state, ConvKind kind, const NamedShape &named) {
     state.SetIterationTime(rounds.last(0));
   }
   double gflop = named.shape.flops() * 1e-9;
+  state.counters["median_ms"] = rounds.seconds(0) * 1e3;
   state.counters["gflops"] = gflop / rounds.seconds(0);
   state.counters["relative_error"] = error;
   std::string label = named.origin;

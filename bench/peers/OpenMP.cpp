@@ -20,7 +20,8 @@ using namespace cambium;
 /// Holds the cores that the program was started on while it starts anew.
 static constexpr const char *coresVariable = "CAMBIUM_BENCH_CORES";
 
-/// A spin is a pause instruction: 3 to 7 ms on current processors.
+/// 2.5 ms on a Zen 3 processor, where a spin is one pause instruction; up to
+/// three times as long elsewhere.
 static constexpr const char *spins = "100000";
 static constexpr std::chrono::milliseconds untilAsleep(25);
 
