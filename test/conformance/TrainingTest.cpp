@@ -60,7 +60,8 @@ func.func @forward(%x: tensor<?x8x8x2xf32>) -> tensor<?x3xf32> {
       : (tensor<?x80xf32>, tensor<80x3xf32>) -> tensor<?x3xf32>
   return %5 : tensor<?x3xf32>
 }
-func.func @loss(%x: tensor<?x8x8x2xf32>, %labels: tensor<?xi32>) -> tensor<f32> {
+func.func @loss(%x: tensor<?x8x8x2xf32>, %labels: tensor<?xi32>)
+    -> tensor<f32> {
   %0 = func.call @forward(%x) : (tensor<?x8x8x2xf32>) -> tensor<?x3xf32>
   %1 = grow.softmax_cross_entropy %0, %labels
       : (tensor<?x3xf32>, tensor<?xi32>) -> tensor<f32>

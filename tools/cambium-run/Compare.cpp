@@ -1,5 +1,4 @@
-//===- Compare.cpp - How far results are apart
-//-----------------------------===//
+//===- Compare.cpp - How far results are apart ----------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,5 +1,4 @@
-//===- HostBackend.cpp - Networks on this machine's processor
-//--------------===//
+//===- HostBackend.cpp - Networks on this machine's processor -------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -152,6 +151,7 @@ LogicalResult cambium::makeKernels(ModuleOp network,
 
 FailureOr<std::unique_ptr<Backend>>
 cambium::createHostBackend(MLIRContext &context, Isa isa, unsigned threads) {
+  // Kernels compile in parallel, and a context loads dialects in one thread.
   context.loadAllAvailableDialects();
   llvm::Expected<std::unique_ptr<Jit>> jit = Jit::create(isa);
   if (!jit)

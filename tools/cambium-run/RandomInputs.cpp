@@ -1,5 +1,4 @@
-//===- RandomInputs.cpp - Values for a function's arguments
-//----------------===//
+//===- RandomInputs.cpp - Values for a function's arguments ---------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

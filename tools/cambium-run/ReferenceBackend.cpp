@@ -1,5 +1,4 @@
-//===- ReferenceBackend.cpp - Networks in double precision
-//-----------------===//
+//===- ReferenceBackend.cpp - Networks in double precision ----------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

@@ -1,5 +1,4 @@
-//===- Run.cpp - One run of a network's function
-//---------------------------===//
+//===- Run.cpp - One run of a network's function --------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception

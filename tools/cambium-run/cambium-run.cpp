@@ -1,5 +1,4 @@
-//===- cambium-run.cpp - Runs a function of a network
-//------------------------===//
+//===- cambium-run.cpp - Runs a function of a network ---------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
