@@ -18,7 +18,7 @@ namespace cambium {
 
 namespace internal {
 struct NetworkImpl;
-}
+} // namespace internal
 
 /// Stochastic gradient descent as in PyTorch: g += decay·w; m = momentum·m + g;
 /// w -= lr·(nesterov ? g + momentum·m : m).

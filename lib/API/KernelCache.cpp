@@ -45,6 +45,8 @@ FailureOr<KernelCache::Request> KernelCache::get(ModuleOp module) {
   }
   request.reused = request.kernels.size();
   request.compiled = missing.size();
+  // Threads must find every dialect loaded.
+  module.getContext()->loadAllAvailableDialects();
   std::vector<std::shared_ptr<const CompiledKernel>> made(missing.size());
   tbb::parallel_for(size_t(0), missing.size(), [&](size_t i) {
     made[i] = compile(missing[i].second, *jit);

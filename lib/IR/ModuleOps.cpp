@@ -22,6 +22,14 @@ static LogicalResult verifyRate(Operation *op, StringRef name, double value,
                            << (std::isinf(upper) ? "infinity" : "1") << ")";
 }
 
+Attribute cambium::grow::updateRule(Attribute optimizer) {
+  MLIRContext *context = optimizer.getContext();
+  if (auto sgd = dyn_cast<SgdAttr>(optimizer))
+    return SgdAttr::get(context, sgd.getMomentum() != 0.0 ? 0.5 : 0.0,
+                        sgd.getNesterov());
+  return AdamWAttr::get(context, 0.9, 0.999, 1e-8);
+}
+
 LogicalResult GroupOp::verify() {
   const double infinity = std::numeric_limits<double>::infinity();
   if (failed(verifyRate(*this, "lr", getLr().convertToDouble(), infinity)) ||
@@ -136,9 +144,21 @@ static LogicalResult verifyStoredUse(Operation *user, FlatSymbolRefAttr symbol,
   return diag;
 }
 
+/// Fails with a diagnostic if a symbol comes twice.
+static LogicalResult verifyDistinct(Operation *op, ArrayAttr symbols) {
+  llvm::SmallDenseSet<Attribute> seen;
+  for (auto symbol : symbols.getAsRange<FlatSymbolRefAttr>())
+    if (!seen.insert(symbol).second)
+      return op->emitOpError()
+             << "names '" << symbol.getValue() << "' twice";
+  return success();
+}
+
 LogicalResult DerivedOp::verifySymbolUses(SymbolTableCollection &tables) {
   if (getTerms().empty())
     return emitOpError("needs at least one term");
+  if (failed(verifyDistinct(*this, getTerms())))
+    return failure();
   for (auto term : getTerms().getAsRange<FlatSymbolRefAttr>()) {
     if (!tables.lookupNearestSymbolFrom<ParamOp>(*this, term))
       return emitOpError() << "sums '" << term.getValue()
@@ -164,6 +184,8 @@ LogicalResult SetOp::verifySymbolUses(SymbolTableCollection &tables) {
 LogicalResult UpdateOp::verifySymbolUses(SymbolTableCollection &tables) {
   if (getParams().empty())
     return emitOpError("needs at least one parameter");
+  if (failed(verifyDistinct(*this, getParams())))
+    return failure();
   for (auto param : getParams().getAsRange<FlatSymbolRefAttr>()) {
     if (!tables.lookupNearestSymbolFrom<ParamOp>(*this, param))
       return emitOpError() << "updates '" << param.getValue()

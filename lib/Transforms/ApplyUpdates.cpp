@@ -67,6 +67,11 @@ public:
   SmallVector<ArrayAttr> termLists(WeightSumOp sum) const;
 
 private:
+  /// The terms in the order in which update kernels add them: one kernel for
+  /// each rule. A sum that is computed anew then has the same bits.
+  SmallVector<Attribute> inUpdateOrder(ArrayRef<Attribute> terms) const;
+
+  DenseMap<Attribute, Attribute> rules;
   llvm::BitVector marked;
   SmallVector<ParamOp> params;
   DenseMap<StringAttr, Value> gradients;
@@ -91,6 +96,8 @@ LogicalResult Gradients::read(ModuleOp module, func::FuncOp func) {
                                 << mark << "; add them up first";
     marked.set(i);
     params.push_back(param);
+    auto group = module.lookupSymbol<GroupOp>(param.getGroup());
+    rules[symbol] = updateRule(group.getOptimizer());
   }
   return success();
 }
@@ -105,9 +112,20 @@ SmallVector<ArrayAttr> Gradients::termLists(WeightSumOp sum) const {
   for (auto &[gradient, terms] : byGradient) {
     llvm::SmallDenseSet<Attribute> distinct(llvm::from_range, terms);
     if (terms.size() > 1 && distinct.size() == terms.size())
-      lists.push_back(ArrayAttr::get(sum.getContext(), terms));
+      lists.push_back(ArrayAttr::get(sum.getContext(), inUpdateOrder(terms)));
   }
   return lists;
+}
+
+SmallVector<Attribute>
+Gradients::inUpdateOrder(ArrayRef<Attribute> terms) const {
+  llvm::MapVector<Attribute, SmallVector<Attribute>> byRule;
+  for (Attribute term : terms)
+    byRule[rules.lookup(term)].push_back(term);
+  SmallVector<Attribute> ordered;
+  for (auto &[rule, members] : byRule)
+    llvm::append_range(ordered, members);
+  return ordered;
 }
 
 /// The sums that updates keep, at most one for each parameter.

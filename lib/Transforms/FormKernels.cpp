@@ -7,10 +7,13 @@
 
 #include "cambium/IR/Grow.h"
 #include "cambium/Target/LLVM/KernelEmitter.h"
+#include "cambium/Transforms/MemoryPlan.h"
 #include "cambium/Transforms/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/IRMapping.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "mlir/IR/Verifier.h"
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
 
@@ -236,16 +239,6 @@ void Outliner::outline(const Piece &piece) {
     op->erase();
 }
 
-/// Rates and momenta are read at run time; what remains of an optimizer is
-/// which code it needs.
-Attribute canonicalOptimizer(Attribute optimizer) {
-  MLIRContext *context = optimizer.getContext();
-  if (auto sgd = dyn_cast<SgdAttr>(optimizer))
-    return SgdAttr::get(context, sgd.getMomentum() != 0.0 ? 0.5 : 0.0,
-                        sgd.getNesterov());
-  return AdamWAttr::get(context, 0.9, 0.999, 1e-8);
-}
-
 KernelOp Outliner::optimizerKernel(Location loc, RankedTensorType gradient,
                                    Attribute optimizer, bool sum,
                                    bool accumulate) {
@@ -266,7 +259,7 @@ LogicalResult Outliner::outline(UpdateOp update) {
   for (auto symbol : update.getParams().getAsRange<FlatSymbolRefAttr>()) {
     auto param = symbols.lookup<ParamOp>(symbol.getValue());
     auto group = symbols.lookup<GroupOp>(param.getGroup());
-    byOptimizer[canonicalOptimizer(group.getOptimizer())].push_back(symbol);
+    byOptimizer[updateRule(group.getOptimizer())].push_back(symbol);
   }
   OpBuilder builder(update);
   bool first = true;
@@ -285,16 +278,74 @@ LogicalResult Outliner::outline(UpdateOp update) {
   return success();
 }
 
+/// The type with a number for an unknown batch, one that no layer has.
+Type withNumberedBatch(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  if (!tensor || tensor.getRank() == 0 || !tensor.isDynamicDim(0))
+    return type;
+  SmallVector<int64_t> shape(tensor.getShape());
+  shape[0] = 1000003;
+  return tensor.clone(shape);
+}
+
+/// Fails where an operation takes a fixed extent and the unknown batch for one
+/// another. Verifiers let that pass, since the extents may agree; a kernel would
+/// run beyond the smaller buffer where they do not.
+LogicalResult checkBatch(func::FuncOp func) {
+  OwningOpRef<func::FuncOp> copy(func.clone());
+  Block &block = copy->getBody().front();
+  for (BlockArgument argument : block.getArguments())
+    argument.setType(withNumberedBatch(argument.getType()));
+  for (Operation &op : block)
+    for (Value result : op.getResults())
+      result.setType(withNumberedBatch(result.getType()));
+  auto isConsistent = [&](Operation &op) {
+    ScopedDiagnosticHandler quiet(func.getContext(),
+                                  [](Diagnostic &) { return success(); });
+    return succeeded(verify(&op));
+  };
+  for (auto [op, numbered] : llvm::zip_equal(func.getBody().front(), block))
+    if (!op.hasTrait<OpTrait::IsTerminator>() && !isConsistent(numbered))
+      return op.emitOpError("mixes the unknown batch with a fixed extent; make "
+                            "both `?` or both the same number");
+  return success();
+}
+
+/// Sets and updates act one after the other when the function returns. A stored
+/// value that is set elsewhere or returned must not be read so late.
+void copyEscapingReads(func::FuncOp func) {
+  if (func.getOps<SetOp>().empty() && func.getOps<UpdateOp>().empty())
+    return;
+  for (Operation &op : func.getBody().front()) {
+    if (!isa<SetOp>(op) && !op.hasTrait<OpTrait::IsTerminator>())
+      continue;
+    for (OpOperand &use : op.getOpOperands()) {
+      if (!viewedValue(use.get()).getDefiningOp<GetOp>())
+        continue;
+      OpBuilder builder(&op);
+      use.set(ScaleOp::create(builder, op.getLoc(), use.get().getType(),
+                              use.get(), llvm::APFloat(1.0)));
+    }
+  }
+}
+
 struct FormKernels : impl::GrowFormKernelsBase<FormKernels> {
   using GrowFormKernelsBase::GrowFormKernelsBase;
 
   void runOnOperation() override {
+    if (!isVectorWidth(vectorWidth)) {
+      emitError(getOperation().getLoc(), "vectors of ")
+          << vectorWidth.getValue()
+          << " floats are not possible; 4, 8 and 16 are";
+      return signalPassFailure();
+    }
     Outliner outliner(getOperation(), vectorWidth);
     for (auto func : getOperation().getOps<func::FuncOp>()) {
       if (func.isDeclaration())
         continue;
       if (failed(check(func)))
         return signalPassFailure();
+      copyEscapingReads(func);
       Partition partition(func.getBody().front());
       for (const auto &piece : partition.getPieces()) {
         outliner.outline(*piece);
@@ -330,7 +381,7 @@ struct FormKernels : impl::GrowFormKernelsBase<FormKernels> {
         return op.emitOpError("is not of the grow dialect, so no kernel "
                               "computes it; inline calls first");
     }
-    return success();
+    return checkBatch(func);
   }
 };
 

@@ -30,13 +30,13 @@ llvm::StringRef stringifyCategory(BufferCategory category) {
   llvm_unreachable("all categories are covered");
 }
 
-int64_t MemoryPlan::peak(BufferCategory category) const {
+int64_t MemoryPlan::peak(ArrayRef<BufferCategory> categories) const {
   int64_t most = 0;
   for (size_t moment = 0; moment < launches.size(); ++moment) {
     int64_t alive = 0, now = moment;
     for (const Buffer &buffer : buffers)
-      if (buffer.category == category && buffer.begin <= now &&
-          now <= buffer.end)
+      if (llvm::is_contained(categories, buffer.category) &&
+          buffer.begin <= now && now <= buffer.end)
         alive += buffer.bytes;
     most = std::max(most, alive);
   }

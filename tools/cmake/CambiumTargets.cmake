@@ -26,6 +26,7 @@ add_library(CambiumPch OBJECT EXCLUDE_FROM_ALL
 _cambium_compile_settings(CambiumPch)
 _cambium_mlir_settings(CambiumPch)
 target_precompile_headers(CambiumPch PRIVATE
+  ${CMAKE_CURRENT_LIST_DIR}/PackagedLLVM.h
   <mlir/Dialect/Arith/IR/Arith.h>
   <mlir/Dialect/Func/IR/FuncOps.h>
   <mlir/Dialect/LLVMIR/LLVMDialect.h>

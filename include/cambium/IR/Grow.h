@@ -74,4 +74,12 @@ void printReal(mlir::AsmPrinter &printer, double value);
 #define GET_OP_CLASSES
 #include "cambium/IR/GrowOps.h.inc"
 
+namespace cambium::grow {
+
+/// What an optimizer's update code depends on: the optimizer with placeholders
+/// for rates and momenta, which are read at run time.
+mlir::Attribute updateRule(mlir::Attribute optimizer);
+
+} // namespace cambium::grow
+
 #endif // CAMBIUM_IR_GROW_H

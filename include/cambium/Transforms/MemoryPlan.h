@@ -56,8 +56,8 @@ struct MemoryPlan {
   };
   std::vector<Launch> launches;
 
-  /// Bytes of a category at the moment that the most of it is alive.
-  int64_t peak(BufferCategory category) const;
+  /// Bytes of the categories at the moment that the most of them is alive.
+  int64_t peak(llvm::ArrayRef<BufferCategory> categories) const;
 };
 
 /// Alignment of every buffer, a cache line.
