@@ -149,8 +149,7 @@ static LogicalResult verifyDistinct(Operation *op, ArrayAttr symbols) {
   llvm::SmallDenseSet<Attribute> seen;
   for (auto symbol : symbols.getAsRange<FlatSymbolRefAttr>())
     if (!seen.insert(symbol).second)
-      return op->emitOpError()
-             << "names '" << symbol.getValue() << "' twice";
+      return op->emitOpError() << "names '" << symbol.getValue() << "' twice";
   return success();
 }
 

@@ -289,8 +289,8 @@ Type withNumberedBatch(Type type) {
 }
 
 /// Fails where an operation takes a fixed extent and the unknown batch for one
-/// another. Verifiers let that pass, since the extents may agree; a kernel would
-/// run beyond the smaller buffer where they do not.
+/// another. Verifiers let that pass, since the extents may agree; a kernel
+/// would run beyond the smaller buffer where they do not.
 LogicalResult checkBatch(func::FuncOp func) {
   OwningOpRef<func::FuncOp> copy(func.clone());
   Block &block = copy->getBody().front();

@@ -236,3 +236,20 @@ func.func @f(%g: tensor<4xf32>) {
   grow.update [@w] by %g into @sum : tensor<4xf32>
   return
 }
+
+// -----
+
+grow.group @g {optimizer = #grow.sgd, lr = 0.1}
+grow.param @w : tensor<4xf32> in @g init(#grow.zero)
+func.func @f(%g: tensor<4xf32>) {
+  // expected-error @+1 {{'grow.update' op names 'w' twice}}
+  grow.update [@w, @w] by %g : tensor<4xf32>
+  return
+}
+
+// -----
+
+grow.group @g {optimizer = #grow.sgd, lr = 0.1}
+grow.param @w : tensor<4xf32> in @g init(#grow.zero)
+// expected-error @+1 {{'grow.derived' op names 'w' twice}}
+grow.derived @sum : tensor<4xf32> sum [@w, @w]

@@ -46,3 +46,27 @@ func.func @f(%x: tensor<?x4xf32>) -> tensor<?x4xf32> {
 ^bb1:
   return %x : tensor<?x4xf32>
 }
+
+// -----
+
+func.func @f(%x: tensor<?x4xf32>, %w: tensor<4x3xf32>) -> tensor<2x3xf32> {
+  // expected-error @+1 {{'grow.linear' op mixes the unknown batch with a fixed extent; make both `?` or both the same number}}
+  %y = grow.linear %x, %w : (tensor<?x4xf32>, tensor<4x3xf32>) -> tensor<2x3xf32>
+  return %y : tensor<2x3xf32>
+}
+
+// -----
+
+func.func @f(%x: tensor<2x4xf32>, %labels: tensor<?xi32>) -> tensor<f32> {
+  // expected-error @+1 {{'grow.softmax_cross_entropy' op mixes the unknown batch with a fixed extent}}
+  %y = grow.softmax_cross_entropy %x, %labels : (tensor<2x4xf32>, tensor<?xi32>) -> tensor<f32>
+  return %y : tensor<f32>
+}
+
+// -----
+
+func.func @f(%x: tensor<2x4xf32>) -> tensor<?x4xf32> {
+  // expected-error @+1 {{'grow.reshape' op mixes the unknown batch with a fixed extent}}
+  %y = grow.reshape %x : tensor<2x4xf32> -> tensor<?x4xf32>
+  return %y : tensor<?x4xf32>
+}

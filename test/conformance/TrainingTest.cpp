@@ -109,6 +109,43 @@ TEST_P(TrainingTest, StepsThenInference) {
   }
 }
 
+class StoredTest : public ::testing::TestWithParam<std::string> {};
+
+/// What functions return and set are values at entry, although updates and sets
+/// act one after the other.
+TEST_P(StoredTest, ValuesAtEntry) {
+  Environment &environment = Environment::of(GetParam());
+  ASSERT_TRUE(environment.backend);
+  auto module = environment.parse(R"(
+grow.group @g {optimizer = #grow.sgd, lr = 0.5}
+grow.param @w : tensor<f32> in @g init(#grow.constant<2.0>)
+grow.state @a : tensor<2xf32> init(#grow.constant<3.0>)
+grow.state @b : tensor<2xf32> init(#grow.constant<4.0>)
+grow.state @last : tensor<f32> init(#grow.zero)
+func.func @loss() -> tensor<f32> {
+  %w = grow.get @w : tensor<f32>
+  %a = grow.get @a : tensor<2xf32>
+  %b = grow.get @b : tensor<2xf32>
+  grow.set @a, %b : tensor<2xf32>
+  grow.set @b, %a : tensor<2xf32>
+  grow.set @last, %w : tensor<f32>
+  return %w : tensor<f32>
+}
+)");
+  ASSERT_TRUE(module);
+  auto program =
+      environment.load(*environment.backend, *module, ProgramKind::Training);
+  ASSERT_TRUE(program);
+  EXPECT_EQ(environment.call(*program, "step", {})[0].data[0], 2.0);
+  EXPECT_EQ(program->value("w")->data[0], 1.5);
+  EXPECT_EQ(program->value("last")->data[0], 2.0);
+  EXPECT_EQ(program->value("a")->data[1], 4.0);
+  EXPECT_EQ(program->value("b")->data[1], 3.0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, StoredTest,
+                         ::testing::ValuesIn(Environment::names()));
+
 std::string nameOf(const ::testing::TestParamInfo<Parameters> &info) {
   return std::get<0>(info.param) + "_" + std::to_string(info.index);
 }

@@ -81,6 +81,12 @@ static FailureOr<ContractionSchedule> scheduleOf(KernelOp kernel) {
   if (schedule.vectors < 1 || schedule.tile < 1 || schedule.tailTile < 1)
     return kernel.emitOpError("has a schedule with sizes that are not "
                               "positive");
+  // No register file is larger, and the tile is unrolled.
+  constexpr int64_t most = 64;
+  if (schedule.vectors > most || schedule.tile > most ||
+      schedule.tailTile > most)
+    return kernel.emitOpError()
+           << "has a schedule with sizes of more than " << most;
   return schedule;
 }
 

@@ -24,9 +24,6 @@ using Values = llvm::SmallVector<mlir::Value>;
 inline constexpr int64_t flatBlock = 4096;
 /// Lanes of the widest vector. Sizes that the host computes assume it.
 inline constexpr int64_t maxVectorWidth = 16;
-inline bool isVectorWidth(int64_t width) {
-  return width == 4 || width == 8 || width == 16;
-}
 
 /// A kernel's tensors in the order of its buffers: operands, then results.
 struct Signature {

@@ -18,6 +18,15 @@ grow.kernel @k schedule <width = 5, vectors = 1, tile = 1, tail_tile = 1> {
 
 // -----
 
+// expected-error @below {{'grow.kernel' op has a schedule with sizes of more than 64}}
+grow.kernel @k schedule <width = 8, vectors = 1, tile = 65, tail_tile = 1> {
+^bb0(%x: tensor<?x?xf32>, %w: tensor<?x?xf32>):
+  %0 = grow.linear %x, %w : (tensor<?x?xf32>, tensor<?x?xf32>) -> tensor<?x?xf32>
+  grow.yield %0 : tensor<?x?xf32>
+}
+
+// -----
+
 // expected-error @below {{'grow.kernel' op has a schedule with sizes that are not positive}}
 grow.kernel @k schedule <width = 8, vectors = 1, tile = 0, tail_tile = 1> {
 ^bb0(%x: tensor<?x?xf32>, %w: tensor<?x?xf32>):

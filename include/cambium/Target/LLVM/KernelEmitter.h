@@ -47,6 +47,11 @@ namespace cambium::grow {
 /// Number of floats in the rates of a parameter.
 inline constexpr int64_t optimizerRates = 8;
 
+/// True for the lanes of a vector register of floats that kernels are made for.
+inline bool isVectorWidth(int64_t width) {
+  return width == 4 || width == 8 || width == 16;
+}
+
 /// The contraction that a convolution, a linear layer or a gradient of one
 /// computes. Fails, without a diagnostic, for other operations and for windows
 /// that are not static.
