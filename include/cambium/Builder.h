@@ -23,7 +23,7 @@ class Builder;
 
 /// A tensor in a network under construction. Methods append an operation and
 /// return its result; they throw Error for shapes that do not fit. Valid while
-/// its Builder lives.
+/// its Builder lives, and inside a map's body only there.
 class Value {
 public:
   /// Convolution with a new filter parameter `name` [kh, kw, C, filters] and
@@ -95,14 +95,15 @@ public:
   Value map(const std::string &name, Reduction reduction, unsigned branches,
             const Value &input,
             const std::function<Value(const Value &)> &body);
-  /// Ends @forward with `logits` [N, classes] and adds the mean cross-entropy
-  /// with int32 class labels as @loss.
+  /// The network whose @forward ends with `logits` [N, classes], with the mean
+  /// cross-entropy with int32 class labels as @loss. The builder can go on.
   Network softmaxCrossEntropy(const Value &logits);
-  /// Ends @forward with `output` and adds the mean squared error as @loss.
+  /// The same with the mean squared error of `output` as @loss.
   Network meanSquaredError(const Value &output);
 
 private:
   friend class Value;
+  class Undo;
   struct Impl;
   std::unique_ptr<Impl> impl;
 };

@@ -75,8 +75,14 @@ struct Builder::Impl {
   DenseI64ArrayAttr pair(const std::array<int64_t, 2> &values) {
     return builder.getDenseI64ArrayAttr(values);
   }
-  /// Ends @forward and adds @loss.
+  /// The network that ends with the output.
   template <typename Loss> Network finish(TensorValue output, Type target);
+  /// The value in the IR; throws if it is of another builder.
+  TensorValue own(const Value &value) {
+    if (value.builder != &owner)
+      throw Error("the value belongs to another builder");
+    return TensorValue::getFromOpaquePointer(value.handle);
+  }
 
   Builder &owner;
   std::unique_ptr<MLIRContext> context;
@@ -89,6 +95,48 @@ struct Builder::Impl {
   /// Set while a map's body is described.
   Block *mapBody = nullptr;
   std::vector<BranchOperand> branchOperands;
+};
+
+/// Takes back what was described since it was made, unless that is kept.
+class Builder::Undo {
+public:
+  explicit Undo(Impl &impl)
+      : impl(impl), mapBody(impl.mapBody),
+        block(impl.builder.getInsertionBlock()), last(lastOf(block)),
+        declared(lastOf(impl.module->getBody())),
+        arguments(mapBody ? mapBody->getNumArguments() : 0),
+        operands(impl.branchOperands.size()) {}
+  ~Undo() {
+    if (kept)
+      return;
+    eraseAfter(block, last);
+    eraseAfter(impl.module->getBody(), declared);
+    if (!mapBody)
+      return;
+    mapBody->eraseArguments(arguments, mapBody->getNumArguments() - arguments);
+    impl.branchOperands.erase(impl.branchOperands.begin() + operands,
+                              impl.branchOperands.end());
+  }
+  template <typename T> T keep(T value) {
+    kept = true;
+    return value;
+  }
+
+private:
+  static Operation *lastOf(Block *block) {
+    return block->empty() ? nullptr : &block->back();
+  }
+  static void eraseAfter(Block *block, Operation *last) {
+    while (lastOf(block) != last)
+      block->back().erase();
+  }
+
+  Impl &impl;
+  Block *mapBody, *block;
+  Operation *last, *declared;
+  unsigned arguments;
+  size_t operands;
+  bool kept = false;
 };
 
 void Builder::Impl::declare(const std::string &name,
@@ -193,18 +241,19 @@ Value Value::conv2d(const std::string &name, int64_t filters,
     throw Error("conv2d '" + name +
                 "' needs images [N, H, W, C], and at least "
                 "one filter, group, row and column");
+  Builder::Undo undo(impl);
   TensorValue filter = impl.stored(
       name,
       impl.tensor({kernel[0], kernel[1],
                    std::max<int64_t>(channels / options.groups, 1), filters}),
       impl.weightInit(), /*trained=*/true);
-  return impl.wrap(impl.make<Conv2DOp>(
+  return undo.keep(impl.wrap(impl.make<Conv2DOp>(
       {unwrap(handle), filter}, [&](Conv2DOp::Properties &properties) {
         properties.strides = impl.pair(options.stride);
         properties.padding = impl.pair(options.padding);
         properties.dilations = impl.pair(options.dilation);
         properties.groups = impl.builder.getI64IntegerAttr(options.groups);
-      }));
+      })));
 }
 
 Value Value::linear(const std::string &name, int64_t features) const {
@@ -213,36 +262,39 @@ Value Value::linear(const std::string &name, int64_t features) const {
     throw Error("linear '" + name +
                 "' needs a matrix [N, features] and at "
                 "least one feature; flatten() makes one");
+  Builder::Undo undo(impl);
   TensorValue weight =
       impl.stored(name, impl.tensor({typeOf(handle).getDimSize(1), features}),
                   impl.weightInit(), /*trained=*/true);
-  return impl.wrap(impl.make<LinearOp>({unwrap(handle), weight}));
+  return undo.keep(impl.wrap(impl.make<LinearOp>({unwrap(handle), weight})));
 }
 
 Value Value::bias(const std::string &name) const {
   Builder::Impl &impl = *builder->impl;
+  Builder::Undo undo(impl);
   TensorValue vector =
       impl.stored(name, impl.tensor({lastExtent(handle, "bias")}),
                   ZeroAttr::get(impl.context.get()), /*trained=*/true);
-  return impl.wrap(impl.make<BiasAddOp>({unwrap(handle), vector}));
+  return undo.keep(impl.wrap(impl.make<BiasAddOp>({unwrap(handle), vector})));
 }
 
 Value Value::batchNorm(const std::string &name, float momentum,
                        float epsilon) const {
   Builder::Impl &impl = *builder->impl;
   RankedTensorType type = impl.tensor({lastExtent(handle, "batchNorm")});
+  Builder::Undo undo(impl);
   Attribute zero = ZeroAttr::get(impl.context.get());
   Attribute one = ConstantAttr::get(impl.context.get(), 1.0);
   TensorValue scale = impl.stored(name + ".scale", type, one, true);
   TensorValue shift = impl.stored(name + ".shift", type, zero, true);
   TensorValue mean = impl.stored(name + ".mean", type, zero, false);
   TensorValue variance = impl.stored(name + ".variance", type, one, false);
-  return impl.wrap(impl.make<BatchNormOp>(
+  return undo.keep(impl.wrap(impl.make<BatchNormOp>(
       {unwrap(handle), scale, shift, mean, variance},
       [&](BatchNormOp::Properties &properties) {
         properties.momentum = impl.builder.getF64FloatAttr(realOf(momentum));
         properties.epsilon = impl.builder.getF64FloatAttr(realOf(epsilon));
-      }));
+      })));
 }
 
 Value Value::relu() const { return builder->impl->apply<ReluOp>(handle); }
@@ -271,10 +323,12 @@ Value Value::scale(float factor) const {
 }
 
 Value Value::add(const Value &other) const {
+  builder->impl->own(other);
   return builder->impl->apply<AddOp>({handle, other.handle});
 }
 
 Value Value::mul(const Value &other) const {
+  builder->impl->own(other);
   return builder->impl->apply<MulOp>({handle, other.handle});
 }
 
@@ -357,7 +411,8 @@ Value Builder::map(const std::string &name, Reduction reduction,
                    const std::function<Value(const Value &)> &body) {
   if (impl->mapBody)
     throw Error("the body of map '" + name + "' is in that of another map");
-  TensorValue shared = unwrap(input.handle);
+  TensorValue shared = impl->own(input);
+  Undo undo(*impl);
   Region region;
   Block &block = region.emplaceBlock();
   TensorValue inside = block.addArgument(shared.getType(), impl->loc);
@@ -367,7 +422,7 @@ Value Builder::map(const std::string &name, Reduction reduction,
     impl->mapBody = &block;
     impl->branchOperands.clear();
     llvm::scope_exit leave([&] { impl->mapBody = nullptr; });
-    TensorValue result = unwrap(body(impl->wrap(inside)).handle);
+    TensorValue result = impl->own(body(impl->wrap(inside)));
     YieldOp::create(impl->builder, impl->loc, result);
   }
   SmallVector<TensorValue> params;
@@ -389,12 +444,16 @@ Value Builder::map(const std::string &name, Reduction reduction,
   map.getBody().takeBody(region);
   if (failed(mlir::verify(map)))
     diagnostics.raise("the map's body is not valid");
-  return impl->wrap(map);
+  return undo.keep(impl->wrap(map));
 }
 
 template <typename Loss>
 Network Builder::Impl::finish(TensorValue output, Type target) {
+  if (mapBody)
+    throw Error("a network cannot end inside the body of a map");
   DiagnosticCollector diagnostics(context.get());
+  Builder::Undo undo(*this);
+  OpBuilder::InsertionGuard guard(builder);
   func::ReturnOp::create(builder, loc, output);
   Type input = forward.getArgumentTypes()[0];
   forward.setFunctionType(builder.getFunctionType(input, output.getType()));
@@ -415,11 +474,11 @@ Network Builder::Impl::finish(TensorValue output, Type target) {
 Network Builder::softmaxCrossEntropy(const Value &logits) {
   auto labels =
       RankedTensorType::get({ShapedType::kDynamic}, impl->builder.getI32Type());
-  return impl->finish<SoftmaxCrossEntropyOp>(unwrap(logits.handle), labels);
+  return impl->finish<SoftmaxCrossEntropyOp>(impl->own(logits), labels);
 }
 
 Network Builder::meanSquaredError(const Value &output) {
-  TensorValue value = unwrap(output.handle);
+  TensorValue value = impl->own(output);
   return impl->finish<MseOp>(value, value.getType());
 }
 
