@@ -60,21 +60,29 @@ class BranchAdder {
 public:
   BranchAdder(ModuleOp module, MapOp map, MapOp model,
               const AddBranches &growth)
-      : module(module), map(map), model(model), growth(growth), builder(map) {}
+      : module(module), symbols(module), map(map), model(model), growth(growth),
+        builder(map), declarations(OpBuilder::atBlockBegin(module.getBody())) {
+    for (Operation &op : *module.getBody())
+      if (isa<GroupOp, ParamOp, StateOp>(op))
+        declarations.setInsertionPointAfter(&op);
+  }
 
   LogicalResult run();
 
 private:
   FailureOr<Value> addOperand(unsigned place, const std::string &prefix);
+  std::string freeName(const std::string &base) const;
   FailureOr<Attribute> initFor(RankedTensorType type, Operation *like,
                                unsigned place);
   /// The parameter or state that an existing branch reads, or null.
   Operation *declarationOf(MapOp map, unsigned branch, unsigned place);
 
   ModuleOp module;
+  SymbolTable symbols;
   MapOp map, model;
   const AddBranches &growth;
-  OpBuilder builder;
+  /// Where the map is, and behind the last declaration.
+  OpBuilder builder, declarations;
 };
 
 Operation *BranchAdder::declarationOf(MapOp map, unsigned branch,
@@ -82,7 +90,14 @@ Operation *BranchAdder::declarationOf(MapOp map, unsigned branch,
   if (branch >= map.getBranches())
     return nullptr;
   auto get = map.getTuple(branch)[place].getDefiningOp<GetOp>();
-  return get ? module.lookupSymbol(get.getSymbol()) : nullptr;
+  return get ? symbols.lookup(get.getSymbol()) : nullptr;
+}
+
+std::string BranchAdder::freeName(const std::string &base) const {
+  std::string name = base;
+  for (int i = 1; symbols.lookup(name); ++i)
+    name = base + "." + std::to_string(i);
+  return name;
 }
 
 FailureOr<Attribute> BranchAdder::initFor(RankedTensorType type,
@@ -136,19 +151,17 @@ FailureOr<Value> BranchAdder::addOperand(unsigned place,
   auto type = cast<RankedTensorType>(
       body.getArgument(map.getInputs().size() + place).getType());
   Operation *like = declarationOf(model, 0, place);
-  std::string name = internal::freeSymbol(
-      module, prefix + "." + roleOf(like, "p" + std::to_string(place)).str());
-  OpBuilder top = OpBuilder::atBlockBegin(module.getBody());
-  for (Operation &op : *module.getBody())
-    if (isa<GroupOp, ParamOp, StateOp>(op))
-      top.setInsertionPointAfter(&op);
+  std::string name =
+      freeName(prefix + "." + roleOf(like, "p" + std::to_string(place)).str());
   if (auto state = dyn_cast_or_null<StateOp>(like)) {
-    StateOp::create(top, map.getLoc(), name, type, state.getInit());
+    symbols.insert(StateOp::create(declarations, map.getLoc(), name, type,
+                                   state.getInit()));
   } else {
     FailureOr<Attribute> init = initFor(type, like, place);
     if (failed(init))
       return failure();
-    ParamOp::create(top, map.getLoc(), name, type, growth.group, *init);
+    symbols.insert(ParamOp::create(declarations, map.getLoc(), name, type,
+                                   growth.group, *init));
   }
   return GetOp::create(builder, map.getLoc(), type, name).getResult();
 }
@@ -237,8 +250,19 @@ FailureOr<MapOp> siblingFor(ModuleOp module, MapOp map,
     if (other.getName() == name)
       known = other;
   });
-  if (known)
+  if (known) {
+    Conv2DOp other = onlyConvolution(known);
+    if (!other || known.getType() != map.getType() ||
+        known.getTupleSize() != map.getTupleSize() ||
+        !llvm::equal(known.getInputs(), map.getInputs()) ||
+        cast<RankedTensorType>(other.getFilter().getType())
+                .getShape()
+                .take_front(2) != ArrayRef<int64_t>(window))
+      return known.emitError("the name '")
+             << name << "' is taken by a map that does not stand beside '"
+             << map.getName() << "'; rename it, or grow it by its own name";
     return known;
+  }
   OpBuilder builder(map->getBlock(), std::next(map->getIterator()));
   auto sibling = cast<MapOp>(builder.clone(*map));
   sibling.getParamsMutable().clear();
@@ -275,8 +299,12 @@ FailureOr<MapOp> findMap(ModuleOp module, const AddBranches &growth) {
 
 LogicalResult internal::addBranches(ModuleOp module,
                                     const AddBranches &growth) {
+  const unsigned most = 1 << 16;
   if (growth.count == 0)
     return module.emitError("a growth adds at least one branch");
+  if (growth.count > most)
+    return module.emitError("a growth adds at most ")
+           << most << " branches, not " << growth.count;
   if (!module.lookupSymbol<GroupOp>(growth.group))
     return module.emitError("there is no optimizer group '")
            << growth.group << "'; add it with addGroup";

@@ -11,9 +11,11 @@
 #include "cambium/Runtime/Initialize.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 #include <cstring>
+#include <new>
 
 using namespace mlir;
 using namespace cambium;
@@ -72,6 +74,10 @@ static void addInOrder(ModuleOp module, ParamOp param,
 std::vector<std::string> cambium::addStored(ParameterStore &store,
                                             ModuleOp module, uint64_t seed) {
   std::vector<std::string> added;
+  llvm::scope_exit takeBack([&] {
+    for (const std::string &name : added)
+      store.remove(name);
+  });
   auto addTensor = [&](StringRef symbol, StoredTensor::Kind kind,
                        RankedTensorType type, StringRef group,
                        Attribute init) -> StoredTensor * {
@@ -96,25 +102,22 @@ std::vector<std::string> cambium::addStored(ParameterStore &store,
   for (auto state : module.getOps<StateOp>())
     addTensor(state.getSymName(), StoredTensor::Kind::State,
               state.getTensorType(), "", state.getInit());
+  takeBack.release();
   return added;
 }
 
 /// Makes the store's derived sums those of the module.
 static void replaceDerived(ParameterStore &store, ModuleOp module) {
-  std::vector<std::string> old;
-  for (const auto &[name, tensor] : store.tensors())
-    if (tensor.kind == StoredTensor::Kind::Derived)
-      old.push_back(name);
-  for (const std::string &name : old)
-    store.remove(name);
+  // Made as a whole first: an old program may run on if memory is short.
+  ParameterStore made;
   for (auto derived : module.getOps<DerivedOp>()) {
     StoredTensor &tensor =
-        store.add(derived.getSymName().str(), StoredTensor::Kind::Derived,
-                  derived.getTensorType().getShape().vec());
+        made.add(derived.getSymName().str(), StoredTensor::Kind::Derived,
+                 derived.getTensorType().getShape().vec());
     for (auto term : derived.getTerms().getAsRange<FlatSymbolRefAttr>())
       tensor.terms.push_back(term.getValue().str());
   }
-  store.refreshDerived();
+  store.replaceDerived(std::move(made));
 }
 
 //===----------------------------------------------------------------------===//
@@ -232,11 +235,34 @@ BoundPlan PlanBuilder::build() {
 // HostProgram
 //===----------------------------------------------------------------------===//
 
+/// Fails unless all inputs fit a TensorView and all results a Tensor.
+static LogicalResult checkTypes(func::FuncOp function) {
+  auto isTensor = [](Type type, bool labels) {
+    auto tensor = dyn_cast<RankedTensorType>(type);
+    return tensor && (tensor.getElementType().isF32() ||
+                      (labels && tensor.getElementType().isInteger(32)));
+  };
+  for (Type type : function.getArgumentTypes())
+    if (!isTensor(type, /*labels=*/true))
+      return function.emitError("'")
+             << function.getName() << "' takes a " << type
+             << ", but inputs are ranked tensors of f32 or i32";
+  for (Type type : function.getResultTypes())
+    if (!isTensor(type, /*labels=*/false))
+      return function.emitError("'")
+             << function.getName() << "' returns a " << type
+             << ", but results are ranked tensors of f32";
+  return success();
+}
+
 FailureOr<std::unique_ptr<HostProgram>>
 HostProgram::create(OwningOpRef<ModuleOp> module, KernelCache &cache,
                     ParameterStore &store) {
   std::unique_ptr<HostProgram> program(
       new HostProgram(std::move(module), store));
+  for (auto function : program->module->getOps<func::FuncOp>())
+    if (failed(checkTypes(function)))
+      return failure();
   FailureOr<KernelCache::Request> kernels = cache.get(*program->module);
   if (failed(kernels))
     return failure();
@@ -256,6 +282,9 @@ static FailureOr<int64_t> checkInputs(func::FuncOp function,
   for (size_t number = 0; number < inputs.size(); ++number) {
     const TensorView &input = inputs[number];
     auto type = cast<RankedTensorType>(function.getArgumentTypes()[number]);
+    if (!input.data)
+      return function.emitError("input ")
+             << number << " of '" << function.getName() << "' has no data";
     Type element = input.type == ElementType::F32
                        ? Type(Float32Type::get(type.getContext()))
                        : Type(IntegerType::get(type.getContext(), 32));
@@ -314,6 +343,13 @@ FailureOr<HostProgram::Call> HostProgram::run(StringRef name,
   FailureOr<const BoundPlan *> plan = planFor(function, *batch);
   if (failed(plan))
     return failure();
+  try {
+    executor.reserve((*plan)->plan);
+  } catch (const std::bad_alloc &) {
+    return function.emitError("not enough memory for '")
+           << name << "' with a batch of " << *batch << ", which needs "
+           << (*plan)->plan.arenaBytes << " bytes";
+  }
   Call call{*plan, {}};
   for (const TensorView &input : inputs)
     call.inputs.push_back(input.data);

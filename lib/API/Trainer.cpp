@@ -16,11 +16,13 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/PassManager.h"
+#include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/Error.h"
 
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <new>
 
 using namespace mlir;
 using namespace cambium;
@@ -76,7 +78,7 @@ struct Trainer::Impl {
   /// store is as it was. Throws Error.
   std::unique_ptr<HostProgram> compile(ModuleOp module,
                                        DiagnosticCollector &diagnostics);
-  /// Labels of a class outside the outputs would read beyond a row.
+  /// Throws for labels that are no class of the loss.
   void checkLabels(const TensorView &targets);
   StoredTensor &tensor(const std::string &name);
   OptimizerGroup &group(const std::string &name);
@@ -103,24 +105,35 @@ Trainer::Impl::compile(ModuleOp module, DiagnosticCollector &diagnostics) {
   grow::buildTrainPipeline(passes, pipeline);
   if (failed(passes.run(*lowered)))
     diagnostics.raise("the network does not compile");
-  std::vector<std::string> added = addStored(store, *lowered, options.seed);
-  FailureOr<std::unique_ptr<HostProgram>> made =
-      HostProgram::create(std::move(lowered), cache, store);
-  if (succeeded(made))
-    return std::move(*made);
-  for (const std::string &name : added)
-    store.remove(name);
-  diagnostics.raise("the network does not compile");
+  std::vector<std::string> added;
+  llvm::scope_exit takeBack([&] {
+    for (const std::string &name : added)
+      store.remove(name);
+  });
+  FailureOr<std::unique_ptr<HostProgram>> made = failure();
+  try {
+    added = addStored(store, *lowered, options.seed);
+    made = HostProgram::create(std::move(lowered), cache, store);
+  } catch (const std::bad_alloc &) {
+    throw Error("there is not enough memory for the network's parameters and "
+                "their optimizers' state");
+  }
+  if (failed(made))
+    diagnostics.raise("the network does not compile");
+  takeBack.release();
+  return std::move(*made);
 }
 
 void Trainer::Impl::checkLabels(const TensorView &targets) {
-  if (targets.type != ElementType::I32)
+  if (targets.type != ElementType::I32 || !targets.data)
     return;
-  auto forward = network->module->lookupSymbol<func::FuncOp>("forward");
-  if (!forward || forward.getNumResults() != 1)
-    return;
-  auto type = cast<RankedTensorType>(forward.getResultTypes()[0]);
-  int64_t classes = type.getShape().back();
+  int64_t classes = std::numeric_limits<int64_t>::max();
+  auto loss = network->module->lookupSymbol<func::FuncOp>("loss");
+  loss.walk([&](grow::SoftmaxCrossEntropyOp op) {
+    auto logits = cast<RankedTensorType>(op.getLogits().getType());
+    if (llvm::is_contained(loss.getArguments(), op.getLabels()))
+      classes = std::min(classes, logits.getShape().back());
+  });
   auto *labels = static_cast<const int32_t *>(targets.data);
   for (int64_t i = 0, e = targets.elements(); i < e; ++i)
     if (labels[i] < 0 || labels[i] >= classes)
@@ -142,13 +155,26 @@ OptimizerGroup &Trainer::Impl::group(const std::string &name) {
   throw Error("there is no optimizer group '" + name + "'");
 }
 
+/// Checked before oneTBB has so many threads to start.
+static const TrainerOptions &checked(const TrainerOptions &options) {
+  const unsigned most = 1024;
+  if (options.target.threads > most)
+    throw Error(std::to_string(options.target.threads) +
+                " threads are too many; at most " + std::to_string(most) +
+                " are possible");
+  return options;
+}
+
 Trainer::Trainer(const Network &network, TrainerOptions options)
-    : impl(std::make_unique<Impl>(network, options)) {
+    : impl(std::make_unique<Impl>(network, checked(options))) {
   DiagnosticCollector diagnostics(impl->context());
   auto forward = impl->network->module->lookupSymbol<func::FuncOp>("forward");
   if (!forward || forward.isDeclaration() || forward.getNumResults() != 1)
     throw Error("the network has no function `@forward(inputs) -> outputs` "
                 "with one result");
+  if (impl->network->module->lookupSymbol("evaluate"))
+    throw Error("the network declares 'evaluate', a name that the trainer "
+                "gives to a function of its own; choose another");
   impl->program = impl->compile(*impl->network->module, diagnostics);
 }
 
@@ -224,7 +250,9 @@ std::string Trainer::addGroup(const GroupOptions &options) {
   ModuleOp module = *impl->network->module;
   if (named.name.empty())
     named.name = freeSymbol(module, "group");
-  if (module.lookupSymbol(named.name))
+  // The trainer's own functions are not in the module yet.
+  if (named.name == "step" || named.name == "evaluate" ||
+      module.lookupSymbol(named.name))
     throw Error("the name '" + named.name +
                 "' is taken; choose another, or none for a free one");
   DiagnosticCollector diagnostics(impl->context());
@@ -328,6 +356,8 @@ void Trainer::setParameter(const std::string &name, const TensorView &values) {
   StoredTensor &tensor = impl->tensor(name);
   if (values.type != ElementType::F32 || values.shape != tensor.shape)
     throw Error("the values for '" + name + "' have another shape or type");
+  if (!values.data)
+    throw Error("the values for '" + name + "' have no data");
   auto *data = static_cast<const float *>(values.data);
   std::copy_n(data, tensor.elements(), tensor.values->data());
   impl->store.refreshDerived();

@@ -33,7 +33,6 @@ struct Executor::Impl {
   std::unique_ptr<Block> scratch = std::make_unique<Block>(0);
   std::vector<void *> buffers;
 
-  void reserve(const Plan &plan);
   void runPhase(PhaseFunction phase, int64_t tasks, const Launch &launch,
                 int64_t scratchBytes);
 };
@@ -45,15 +44,17 @@ unsigned Executor::threads() const { return impl->workers.max_concurrency(); }
 
 static int64_t alignedBytes(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
-void Executor::Impl::reserve(const Plan &plan) {
+void Executor::reserve(const Plan &plan) {
   auto grow = [](std::unique_ptr<Block> &block, int64_t bytes) {
     if (block->size() * static_cast<int64_t>(sizeof(float)) < bytes) {
-      block.reset();
+      // Freed before, so that both are never there at once.
+      block = std::make_unique<Block>(0);
       block = std::make_unique<Block>((bytes + 3) / 4);
     }
   };
-  grow(arena, plan.arenaBytes);
-  grow(scratch, alignedBytes(plan.scratchBytes) * workers.max_concurrency());
+  grow(impl->arena, plan.arenaBytes);
+  grow(impl->scratch,
+       alignedBytes(plan.scratchBytes) * impl->workers.max_concurrency());
 }
 
 void Executor::Impl::runPhase(PhaseFunction phase, int64_t tasks,
@@ -93,7 +94,7 @@ void *Executor::address(const BoundPlan &plan, const Slot &slot,
 void Executor::run(const BoundPlan &bound,
                    const std::vector<const void *> &inputs) {
   const Plan &plan = bound.plan;
-  impl->reserve(plan);
+  reserve(plan);
   impl->workers.execute([&] {
     for (const Launch &launch : plan.launches) {
       impl->buffers.clear();

@@ -17,10 +17,18 @@ using namespace cambium;
 
 static constexpr std::align_val_t kAlignment{64};
 
+/// Throws where the product would wrap around.
+static size_t bytesFor(int64_t elements) {
+  size_t bytes;
+  if (__builtin_mul_overflow(std::max<int64_t>(elements, 1), sizeof(float),
+                             &bytes))
+    throw std::bad_array_new_length();
+  return bytes;
+}
+
 Block::Block(int64_t elements)
-    : elements(elements),
-      memory(static_cast<float *>(::operator new(
-          std::max<int64_t>(elements, 1) * sizeof(float), kAlignment))) {
+    : elements(elements), memory(static_cast<float *>(
+                              ::operator new(bytesFor(elements), kAlignment))) {
   std::memset(memory.get(), 0, elements * sizeof(float));
 }
 
@@ -53,7 +61,8 @@ StoredTensor &ParameterStore::add(const std::string &name,
   tensor.group = group;
   int64_t elements = 1;
   for (int64_t extent : shape)
-    elements *= extent;
+    if (__builtin_mul_overflow(elements, extent, &elements))
+      throw std::bad_array_new_length();
   tensor.shape = std::move(shape);
   tensor.values = std::make_unique<Block>(elements);
   if (kind == StoredTensor::Kind::Parameter) {
@@ -65,6 +74,15 @@ StoredTensor &ParameterStore::add(const std::string &name,
 }
 
 void ParameterStore::remove(const std::string &name) { all.erase(name); }
+
+void ParameterStore::replaceDerived(ParameterStore &&made) {
+  for (auto entry = all.begin(); entry != all.end();)
+    entry = entry->second.kind == StoredTensor::Kind::Derived
+                ? all.erase(entry)
+                : std::next(entry);
+  all.merge(made.all);
+  refreshDerived();
+}
 
 OptimizerGroup *ParameterStore::findGroup(const std::string &name) {
   auto entry = groups.find(name);

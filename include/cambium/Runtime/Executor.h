@@ -35,6 +35,9 @@ public:
 
   unsigned threads() const;
 
+  /// Makes room for the plan. Throws std::bad_alloc, and can go on after it.
+  void reserve(const Plan &plan);
+
   /// Runs the launches, then the copies. `inputs` holds the function's
   /// arguments. Results stay in the arena until the next run.
   void run(const BoundPlan &plan, const std::vector<const void *> &inputs);

@@ -86,6 +86,8 @@ public:
   StoredTensor &add(const std::string &name, StoredTensor::Kind kind,
                     std::vector<int64_t> shape, const std::string &group = "");
   void remove(const std::string &name);
+  /// Makes the derived sums of `made` those of this store.
+  void replaceDerived(ParameterStore &&made);
 
   OptimizerGroup *findGroup(const std::string &name);
   const OptimizerGroup *findGroup(const std::string &name) const;
