@@ -8,6 +8,7 @@
 #include "Options.h"
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <filesystem>
 #include <sstream>
 
@@ -34,7 +35,7 @@ Examples:
   cambium-train --grow=epoch=1,map=block1,branches=4,init=zero,lr=0.1 \
                 --grow=epoch=2.5,map=block2,kernel=5x5,optimizer=adamw
   cambium-train --network=net.mlir --plateau=0.02 --patience=0.5epochs
-  cambium-train --network=net.mlir --grow=none --schedule=step --drop-every=3
+  cambium-train --network=net.mlir --grow=none --schedule=step --drop-every=3epochs
 
 Exit codes: 0 trained, 1 bad data, network or output, 2 bad command line,
 130 interrupted (the report holds the run so far).
@@ -54,6 +55,18 @@ std::string defaultNetwork() {
 /// The same check without its own words in the help.
 CLI::Validator hidden(CLI::Validator validator) {
   return validator.description("");
+}
+
+/// CLI11's own lets `nan` pass.
+CLI::Validator rate() {
+  auto check = [](const std::string &text) -> std::string {
+    double value;
+    if (CLI::detail::lexical_cast(text, value) && value >= 0.0 &&
+        std::isfinite(value))
+      return "";
+    return "Value " + text + " is not a finite number from 0 up";
+  };
+  return CLI::Validator(check, "");
 }
 
 CLI::Validator aboveZero() {
@@ -99,7 +112,7 @@ void addRunFlags(CLI::App &app, Options &options) {
                  "Threads (default: one for each core); the result does\n"
                  "not depend on them")
       ->type_name("N")
-      ->check(hidden(CLI::Range(1, 4096)));
+      ->check(hidden(CLI::Range(1, 1024)));
   app.add_option("--seed", options.seed,
                  "Seed of initial values, order and augmentation")
       ->type_name("N")
@@ -119,7 +132,7 @@ void addScheduleFlags(CLI::App &app, Options &options, Texts &texts) {
   app.add_option("--learning-rate", options.learningRate,
                  "Rate of the network's own groups, in place of theirs")
       ->type_name("RATE")
-      ->check(hidden(CLI::NonNegativeNumber));
+      ->check(rate());
   app.add_option("--schedule", texts.schedule,
                  "Course of every group's rate over the run")
       ->type_name("cosine|constant|step")

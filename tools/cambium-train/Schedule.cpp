@@ -49,6 +49,14 @@ double numberFor(const std::string &key, const std::string &text, double low,
   return *value;
 }
 
+/// For what must be below 1, also once it is rounded to float.
+float fractionFor(const std::string &key, const std::string &text) {
+  float value = static_cast<float>(numberFor(key, text, 0.0, 1.0));
+  if (value == 1.0f)
+    throw Error(key + "=" + text + ": expected a number below 1");
+  return value;
+}
+
 int64_t integerFor(const std::string &key, const std::string &text, int64_t low,
                    int64_t high) {
   auto value = integer(text);
@@ -167,17 +175,19 @@ bool parseOptimizer(Fields &fields, GroupOptions &group) {
 
   if (name == "sgd") {
     Sgd sgd;
-    sgd.momentum = momentum ? numberFor("momentum", *momentum, 0.0, 1.0) : 0.9;
+    sgd.momentum = momentum ? fractionFor("momentum", *momentum) : 0.9f;
     sgd.nesterov = nesterov && *nesterov == "true";
     group.optimizer = sgd;
   } else {
     AdamW adam;
     if (beta1)
-      adam.beta1 = numberFor("beta1", *beta1, 0.0, 1.0);
+      adam.beta1 = fractionFor("beta1", *beta1);
     if (beta2)
-      adam.beta2 = numberFor("beta2", *beta2, 0.0, 1.0);
+      adam.beta2 = fractionFor("beta2", *beta2);
     if (epsilon)
       adam.epsilon = numberFor("epsilon", *epsilon, 0.0, 1.0);
+    if (adam.epsilon == 0.0f)
+      throw Error("epsilon=" + *epsilon + ": expected a number above 0");
     group.optimizer = adam;
   }
   group.learningRate = name == "sgd" ? 0.01f : 0.001f;
@@ -204,7 +214,7 @@ GrowthSpec parseFields(Fields fields, unsigned number,
     throw Error("map= is missing; it names the map that grows");
   spec.growth.map = *map;
   spec.growth.count =
-      branches ? integerFor("branches", *branches, 1, 1 << 20) : 1;
+      branches ? integerFor("branches", *branches, 1, 1 << 16) : 1;
   if (kernel)
     spec.growth.kernel = parseKernel(*kernel);
   if (init)

@@ -59,6 +59,13 @@ std::string now() {
   return text;
 }
 
+void expectFinite(double loss, const std::string &where) {
+  if (!std::isfinite(loss))
+    throw Error(format("the loss is %g in ", loss) + where +
+                "; lower the learning rates (--learning-rate, lr= in --grow) "
+                "or use --warmup");
+}
+
 } // namespace
 
 TrainingRun::TrainingRun(const Options &options, Progress &progress)
@@ -286,10 +293,7 @@ void TrainingRun::trainStep(const Batch &batch) {
     stage.memory = trainer->memory();
     stage.residentBytes = residentBytes();
   }
-  if (!std::isfinite(loss))
-    throw Error(format("the loss is %g in step ", loss) + grouped(step()) +
-                "; lower the learning rates (--learning-rate, lr= in --grow) "
-                "or use --warmup");
+  expectFinite(loss, "step " + grouped(step()));
 }
 
 void TrainingRun::applyRates() {
@@ -382,6 +386,7 @@ void TrainingRun::test(int64_t epoch, int64_t firstStep) {
   done.residentBytes = residentBytes();
   record.epochs.push_back(done);
   progress.epochDone(done, options.epochs);
+  expectFinite(done.testLoss, "the test of epoch " + std::to_string(epoch));
 }
 
 void TrainingRun::showProgress(int64_t epoch) {

@@ -87,6 +87,9 @@ TEST(GrowthSpec, RefusesNonsense) {
       {"map=m,optimizer=adamw,momentum=0.9", "belong to optimizer=sgd"},
       {"map=m,optimizer=sgd,beta1=0.9", "belong to optimizer=adamw"},
       {"map=m,lr=0.1x", "lr=0.1x: expected a number from 0 up"},
+      {"map=m,momentum=1", "momentum=1: expected a number below 1"},
+      {"map=m,beta1=0.99999999999", "beta1=0.99999999999: expected a number"},
+      {"map=m,epsilon=1e-60", "epsilon=1e-60: expected a number above 0"},
       {"map=m,nesterov=maybe", "nesterov=maybe: expected true or false"},
   };
   for (const auto &[text, part] : cases)
