@@ -328,10 +328,11 @@ LogicalResult BatchNormOp::inferReturnTypes(MLIRContext *,
 
 LogicalResult BatchNormOp::verify() {
   double momentum = getMomentum().convertToDouble();
-  if (momentum < 0.0 || momentum > 1.0)
+  if (!(momentum >= 0.0 && momentum <= 1.0))
     return emitOpError() << "has momentum " << realText(momentum)
                          << "; it must be in [0, 1]";
-  if (!(getEpsilon().convertToDouble() > 0.0))
+  double epsilon = getEpsilon().convertToDouble();
+  if (!(epsilon > 0.0) || std::isinf(epsilon))
     return emitOpError("needs a positive epsilon");
   return success();
 }

@@ -58,6 +58,9 @@ SmallVector<int64_t> shapeForBatch(Type type, int64_t batch) {
   return shape;
 }
 
+/// No machine has more; sums of buffers stay far from overflow.
+static constexpr int64_t kMostBytes = int64_t(1) << 50;
+
 static int64_t alignUp(int64_t bytes) {
   return llvm::alignTo(bytes, kBufferAlignment);
 }
@@ -142,7 +145,12 @@ LogicalResult Planner::add(LaunchOp op, KernelOp kernel) {
       buffer.name += "." + std::to_string(number);
     buffer.bytes = 4;
     for (int64_t extent : shape)
-      buffer.bytes *= extent;
+      if (llvm::MulOverflow(buffer.bytes, extent, buffer.bytes) ||
+          buffer.bytes > kMostBytes)
+        return op.emitOpError()
+               << "gives a " << result.getType() << " for a batch of "
+               << plan.batch
+               << ", more than a pebibyte; make the batch or the layer smaller";
     buffer.begin = buffer.end = index;
     plan.bufferOf[result] = plan.buffers.size();
     plan.buffers.push_back(buffer);

@@ -21,3 +21,16 @@ func.func @f(%x: tensor<?x?x8x4xf32>) -> tensor<?x?x8x4xf32> {
   %y = grow.launch @relu(%x) : (tensor<?x?x8x4xf32>) -> tensor<?x?x8x4xf32>
   return %y : tensor<?x?x8x4xf32>
 }
+
+// -----
+
+grow.kernel @relu {
+^bb0(%x: tensor<?x?x?x?xf32>):
+  %y = grow.relu %x : tensor<?x?x?x?xf32>
+  grow.yield %y : tensor<?x?x?x?xf32>
+}
+func.func @f(%x: tensor<?x4294967296x4294967296x4xf32>) -> tensor<?x4294967296x4294967296x4xf32> {
+  // expected-error @+1 {{for a batch of 1, more than a pebibyte; make the batch or the layer smaller}}
+  %y = grow.launch @relu(%x) : (tensor<?x4294967296x4294967296x4xf32>) -> tensor<?x4294967296x4294967296x4xf32>
+  return %y : tensor<?x4294967296x4294967296x4xf32>
+}

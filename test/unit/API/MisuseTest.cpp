@@ -189,7 +189,7 @@ TEST(BuilderMisuse, WhatFailsIsTakenBack) {
     Value x = builder.input({4, 4, 2});
     if (faults) {
       expectFault("does not fit", [&] { x.conv2d("w", 3, {9, 9}); });
-      expectFault("momentum", [&] { x.batchNorm("n", 2.0f); });
+      expectFault("momentum", [&] { x.batchNorm("n", std::nanf("")); });
       expectFault("region isolation", [&] {
         builder.map("m", Builder::Reduction::Sum, 2, x,
                     [&](const Value &in) { return in.add(x); });
