@@ -25,6 +25,14 @@ FailureOr<AffineForm> FormAnalysis::refuse(Operation *op, const Twine &reason) {
   return failure();
 }
 
+/// A form has an expression for each use of a value. If a body uses each of its
+/// values twice, they are exponentially many.
+static constexpr int64_t maxVisits = 4096;
+
+FailureOr<AffineForm> FormAnalysis::refuseVisits(Operation *op) {
+  return refuse(op, "the body uses its own values too often");
+}
+
 static std::string quoted(Operation *op) {
   return ("'" + op->getName().getStringRef() + "'").str();
 }
@@ -70,6 +78,10 @@ FormAnalysis::weightOf(Value value, const Scope *scope, Operation *user) {
                  "the weights of " + quoted(user) + " come from " + quoted(op));
     return failure();
   }
+  if (++visits > maxVisits) {
+    (void)refuseVisits(op);
+    return failure();
+  }
   SmallVector<const WeightExpr *> operands;
   for (Value operand : op->getOperands()) {
     FailureOr<const WeightExpr *> expr = weightOf(operand, inner, user);
@@ -107,6 +119,8 @@ FailureOr<AffineForm> FormAnalysis::analyze(Operation *op) {
 }
 
 FailureOr<AffineForm> FormAnalysis::formOf(Operation *op, const Scope *scope) {
+  if (scope && ++visits > maxVisits)
+    return refuseVisits(op);
   FailureOr<AffineForm> form = formOfOperation(op, scope);
   auto type = cast<RankedTensorType>(op->getResult(0).getType());
   // What pays by itself is paid in any case: the rest is judged without it.
@@ -201,6 +215,8 @@ FailureOr<AffineForm> FormAnalysis::formOfMap(MapOp map, const Scope *scope) {
     return refuse(map, "'" + map.getName() + "' has no branches");
   SmallVector<AffineForm> forms;
   for (int64_t branch = 0; branch < branches; ++branch) {
+    if (!scope)
+      visits = 0;
     Scope inner{map, branch, scope};
     FailureOr<AffineForm> form = formOf(map.getYielded(), &inner, map);
     if (failed(form))

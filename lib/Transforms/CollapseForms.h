@@ -95,6 +95,7 @@ private:
 
   mlir::FailureOr<AffineForm> refuse(mlir::Operation *op,
                                      const llvm::Twine &reason);
+  mlir::FailureOr<AffineForm> refuseVisits(mlir::Operation *op);
   ScopedValue resolve(mlir::Value value, const Scope *scope) const;
   mlir::FailureOr<const WeightExpr *>
   weightOf(mlir::Value value, const Scope *scope, mlir::Operation *user);
@@ -125,6 +126,8 @@ private:
   mlir::Block &block;
   WeightSpace &weights;
   Refusal refusal;
+  /// Operations looked at in a branch of an outermost map so far.
+  int64_t visits = 0;
 };
 
 } // namespace cambium::grow

@@ -501,3 +501,33 @@ func.func @nested(%x: tensor<?x64xf32>, %p0: tensor<64x10xf32>) -> tensor<?x10xf
   }
   return %y : tensor<?x10xf32>
 }
+
+// -----
+
+// The sum would have 2^16 terms.
+func.func @doubled(%x: tensor<?x4xf32>, %w0: tensor<4x10xf32>) -> tensor<?x10xf32> {
+  // expected-remark @+1 {{'doubled': 1 branch not collapsed: the body uses its own values too often}}
+  %y = grow.map "doubled" sum (%x) over [(%w0)] {
+  ^bb0(%in: tensor<?x4xf32>, %w: tensor<4x10xf32>):
+    // expected-note @+1 {{stopped here}}
+    %0 = grow.linear %in, %w : (tensor<?x4xf32>, tensor<4x10xf32>) -> tensor<?x10xf32>
+    %1 = grow.add %0, %0 : tensor<?x10xf32>
+    %2 = grow.add %1, %1 : tensor<?x10xf32>
+    %3 = grow.add %2, %2 : tensor<?x10xf32>
+    %4 = grow.add %3, %3 : tensor<?x10xf32>
+    %5 = grow.add %4, %4 : tensor<?x10xf32>
+    %6 = grow.add %5, %5 : tensor<?x10xf32>
+    %7 = grow.add %6, %6 : tensor<?x10xf32>
+    %8 = grow.add %7, %7 : tensor<?x10xf32>
+    %9 = grow.add %8, %8 : tensor<?x10xf32>
+    %10 = grow.add %9, %9 : tensor<?x10xf32>
+    %11 = grow.add %10, %10 : tensor<?x10xf32>
+    %12 = grow.add %11, %11 : tensor<?x10xf32>
+    %13 = grow.add %12, %12 : tensor<?x10xf32>
+    %14 = grow.add %13, %13 : tensor<?x10xf32>
+    %15 = grow.add %14, %14 : tensor<?x10xf32>
+    %16 = grow.add %15, %15 : tensor<?x10xf32>
+    grow.yield %16 : tensor<?x10xf32>
+  }
+  return %y : tensor<?x10xf32>
+}
