@@ -19,6 +19,7 @@
 using namespace mlir;
 using namespace cambium;
 using namespace cambium::grow;
+using cambium::internal::StateCopy;
 
 std::string internal::freeSymbol(ModuleOp module, const std::string &base) {
   std::string name = base;
@@ -59,9 +60,10 @@ namespace {
 class BranchAdder {
 public:
   BranchAdder(ModuleOp module, MapOp map, MapOp model,
-              const AddBranches &growth)
+              const AddBranches &growth, std::vector<StateCopy> &copies)
       : module(module), symbols(module), map(map), model(model), growth(growth),
-        builder(map), declarations(OpBuilder::atBlockBegin(module.getBody())) {
+        copies(copies), builder(map),
+        declarations(OpBuilder::atBlockBegin(module.getBody())) {
     for (Operation &op : *module.getBody())
       if (isa<GroupOp, ParamOp, StateOp>(op))
         declarations.setInsertionPointAfter(&op);
@@ -81,6 +83,7 @@ private:
   SymbolTable symbols;
   MapOp map, model;
   const AddBranches &growth;
+  std::vector<StateCopy> &copies;
   /// Where the map is, and behind the last declaration.
   OpBuilder builder, declarations;
 };
@@ -137,11 +140,14 @@ FailureOr<Attribute> BranchAdder::initFor(RankedTensorType type,
   return Attribute(CopyAttr::get(context, FlatSymbolRefAttr::get(source)));
 }
 
-/// What follows the last dot of a symbol: the parameter's role in its branch.
-StringRef roleOf(Operation *declaration, StringRef fallback) {
+/// The parameter's role in its branch: what follows `map.0.` in its symbol, or
+/// else the last dot.
+StringRef roleOf(Operation *declaration, MapOp map, StringRef fallback) {
   if (!declaration)
     return fallback;
   StringRef name = SymbolTable::getSymbolName(declaration);
+  if (name.consume_front((map.getName() + ".0.").str()))
+    return name;
   return name.contains('.') ? name.rsplit('.').second : fallback;
 }
 
@@ -151,11 +157,15 @@ FailureOr<Value> BranchAdder::addOperand(unsigned place,
   auto type = cast<RankedTensorType>(
       body.getArgument(map.getInputs().size() + place).getType());
   Operation *like = declarationOf(model, 0, place);
-  std::string name =
-      freeName(prefix + "." + roleOf(like, "p" + std::to_string(place)).str());
+  std::string name = freeName(
+      prefix + "." + roleOf(like, model, "p" + std::to_string(place)).str());
   if (auto state = dyn_cast_or_null<StateOp>(like)) {
     symbols.insert(StateOp::create(declarations, map.getLoc(), name, type,
                                    state.getInit()));
+    if (growth.init.kind == Init::Kind::Copy)
+      if (auto source = dyn_cast_or_null<StateOp>(
+              declarationOf(map, growth.init.branch, place)))
+        copies.push_back({name, source.getSymName().str()});
   } else {
     FailureOr<Attribute> init = initFor(type, like, place);
     if (failed(init))
@@ -297,8 +307,8 @@ FailureOr<MapOp> findMap(ModuleOp module, const AddBranches &growth) {
 
 } // namespace
 
-LogicalResult internal::addBranches(ModuleOp module,
-                                    const AddBranches &growth) {
+LogicalResult internal::addBranches(ModuleOp module, const AddBranches &growth,
+                                    std::vector<StateCopy> &copies) {
   const unsigned most = 1 << 16;
   if (growth.count == 0)
     return module.emitError("a growth adds at least one branch");
@@ -315,7 +325,7 @@ LogicalResult internal::addBranches(ModuleOp module,
       growth.kernel ? siblingFor(module, *model, *growth.kernel) : model;
   if (failed(map))
     return failure();
-  if (failed(BranchAdder(module, *map, *model, growth).run()))
+  if (failed(BranchAdder(module, *map, *model, growth, copies).run()))
     return failure();
   return mlir::verify(module);
 }

@@ -14,10 +14,18 @@
 
 namespace cambium::internal {
 
+/// A running statistic that takes the values of another.
+struct StateCopy {
+  std::string to, from;
+};
+
 /// Adds branches to a map of the network. Fails with a diagnostic where the
-/// growth does not fit; the module may then be half rewritten.
+/// growth does not fit; the module may then be half rewritten. Copies of
+/// branches start with copies of their running statistics, which are added to
+/// `copies`.
 mlir::LogicalResult addBranches(mlir::ModuleOp module,
-                                const AddBranches &growth);
+                                const AddBranches &growth,
+                                std::vector<StateCopy> &copies);
 
 /// Appends an optimizer group to the network; its name must be free.
 void addGroup(mlir::ModuleOp module, const GroupOptions &options);

@@ -287,11 +287,17 @@ GrowthReport Trainer::grow(const AddBranches &growth) {
   auto start = std::chrono::steady_clock::now();
   DiagnosticCollector diagnostics(impl->context());
   OwningOpRef<ModuleOp> grown(impl->network->module->clone());
-  if (failed(addBranches(*grown, growth)))
+  std::vector<StateCopy> copies;
+  if (failed(addBranches(*grown, growth, copies)))
     diagnostics.raise("the growth does not fit");
   int64_t before = parameterCount();
   std::unique_ptr<HostProgram> program = impl->compile(*grown, diagnostics);
   impl->program = std::move(program);
+  for (const StateCopy &copy : copies) {
+    const StoredTensor &from = impl->tensor(copy.from);
+    std::copy_n(from.values->data(), from.elements(),
+                impl->tensor(copy.to).values->data());
+  }
   impl->network->module = std::move(grown);
 
   GrowthReport report;

@@ -217,6 +217,27 @@ TEST(Trainer, InitialValuesAreAsAsked) {
   EXPECT_NEAR(std::sqrt(sum / values.size()), std::sqrt(2.0 / 90.0), 0.02);
 }
 
+TEST(Trainer, CopiedBranchesTakeRunningStatistics) {
+  Builder builder;
+  builder.group({"base", Sgd{0.9f}, 0.05f});
+  Value y = builder.map(
+      "block", Builder::Reduction::Mean, 1, builder.input({7, 5, 3}),
+      [](const Value &in) { return in.conv2d("w", 4, {3, 3}).batchNorm("n"); });
+  Trainer trainer(builder.softmaxCrossEntropy(y.relu().globalAvgPool()));
+  Batch batch(8);
+  for (int i = 0; i < 5; ++i)
+    trainer.step(batch.inputs(), batch.targets());
+  Tensor before = trainer.predict(batch.inputs());
+  trainer.grow({"block", 1, "base", Init::copy(0)});
+  for (const char *role : {"w", "n.scale", "n.shift", "n.mean", "n.variance"})
+    EXPECT_EQ(trainer.parameter(std::string("block.1.") + role).data,
+              trainer.parameter(std::string("block.0.") + role).data)
+        << role;
+  Tensor after = trainer.predict(batch.inputs());
+  for (size_t i = 0; i < before.data.size(); ++i)
+    EXPECT_NEAR(after.data[i], before.data[i], 1e-5f);
+}
+
 /// Losses and final parameters of a run that grows on the way.
 std::vector<float> run(unsigned threads, Isa isa = Isa::Native) {
   TrainerOptions options;
