@@ -67,10 +67,12 @@ private:
         builder, op.getLoc(), op.getType(), op.getInput(), op.getScale(),
         op.getShift(), stats.getMean(), stats.getVariance(),
         /*momentum=*/FloatAttr(), op.getEpsilonAttr(), builder.getUnitAttr());
-    SetOp::create(builder, op.getLoc(), mean->getSymbolAttr(),
-                  stats.getNextMean());
-    SetOp::create(builder, op.getLoc(), variance->getSymbolAttr(),
-                  stats.getNextVariance());
+    auto set = [&](GetOp state, Value next) {
+      setters[state.getSymbolAttr().getAttr()] =
+          SetOp::create(builder, op.getLoc(), state.getSymbolAttr(), next);
+    };
+    set(*mean, stats.getNextMean());
+    set(*variance, stats.getNextVariance());
     op.replaceAllUsesWith(normalized.getResult());
     op.erase();
     return success();

@@ -311,6 +311,14 @@ LogicalResult checkBatch(func::FuncOp func) {
   return success();
 }
 
+/// A kernel of what nobody reads would have no result.
+void eraseUnused(func::FuncOp func) {
+  for (Operation &op :
+       llvm::make_early_inc_range(llvm::reverse(func.getBody().front())))
+    if (isOpTriviallyDead(&op))
+      op.erase();
+}
+
 /// Sets and updates act one after the other when the function returns. A stored
 /// value that is set elsewhere or returned must not be read so late.
 void copyEscapingReads(func::FuncOp func) {
@@ -345,6 +353,7 @@ struct FormKernels : impl::GrowFormKernelsBase<FormKernels> {
         continue;
       if (failed(check(func)))
         return signalPassFailure();
+      eraseUnused(func);
       copyEscapingReads(func);
       Partition partition(func.getBody().front());
       for (const auto &piece : partition.getPieces()) {

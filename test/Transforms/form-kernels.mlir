@@ -65,6 +65,15 @@ func.func @cluster(%x: tensor<?x8xf32>, %y: tensor<?x8xf32>) -> (tensor<?x8xf32>
 // others add to it. Momenta of 0.5 and 0.9 are one rule, a momentum of 0 is
 // another.
 
+// What nobody reads gets no kernel.
+// CHECK-LABEL: func.func @unused(
+// CHECK-NEXT:    return
+func.func @unused(%w: tensor<3x3x4x8xf32>) {
+  %0 = grow.weight_crop %w [1, 1, 1, 1] : (tensor<3x3x4x8xf32>) -> tensor<1x1x4x8xf32>
+  %1 = grow.weight_scale %0 by 2.0 : tensor<1x1x4x8xf32>
+  return
+}
+
 // CHECK-LABEL: func.func @update(
 // CHECK-SAME:    %[[G:.*]]: tensor<8x8xf32>)
 // CHECK-NEXT:    %[[A:.*]] = grow.get @a

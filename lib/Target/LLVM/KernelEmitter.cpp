@@ -49,6 +49,9 @@ static FailureOr<KernelForm> findForm(KernelOp kernel,
   auto ops = signature.body->without_terminator();
   if (ops.empty())
     return kernel.emitOpError("computes nothing");
+  if (signature.body->getTerminator()->getNumOperands() == 0 &&
+      llvm::none_of(ops, llvm::IsaPred<OptimizerOp>))
+    return kernel.emitOpError("yields nothing");
   Operation *anchor = nullptr;
   bool othersElementwise = true;
   for (Operation &op : ops) {

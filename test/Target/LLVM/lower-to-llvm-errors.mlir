@@ -53,3 +53,12 @@ grow.kernel @k {
   %1 = grow.bias_add %x, %0 : (tensor<?x?xf32>, tensor<?xf32>) -> tensor<?x?xf32>
   grow.yield %1 : tensor<?x?xf32>
 }
+
+// -----
+
+// expected-error @below {{'grow.kernel' op yields nothing}}
+grow.kernel @k {
+^bb0(%w: tensor<3x3x?x?xf32>):
+  %0 = grow.weight_crop %w [1, 1, 1, 1] : (tensor<3x3x?x?xf32>) -> tensor<1x1x?x?xf32>
+  grow.yield
+}
