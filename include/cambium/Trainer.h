@@ -78,9 +78,10 @@ struct MemoryReport {
   int64_t gradients = 0;
   /// Activations that live from forward to backward.
   int64_t keptForBackward = 0;
-  /// Everything else in the arena at its peak, and per-thread scratch.
+  /// Other activations, kernels' workspace, and per-thread scratch.
   int64_t workspace = 0;
-  /// The whole arena: gradients, kept and workspace share it by lifetime.
+  /// The whole arena. Gradients, kept and workspace are each given at their own
+  /// peak and share the arena by lifetime, so their sum may be more.
   int64_t arena = 0;
 };
 

@@ -38,10 +38,11 @@ FailureOr<KernelCache::Request> KernelCache::get(ModuleOp module) {
   for (auto kernel : module.getOps<KernelOp>()) {
     std::string content = kernel.getContent();
     auto known = byContent.find(content);
-    if (known == byContent.end())
-      missing.emplace_back(std::move(content), kernel);
+    auto code = known == byContent.end() ? nullptr : known->second.lock();
+    if (code)
+      request.kernels[kernel.getSymName().str()] = std::move(code);
     else
-      request.kernels[kernel.getSymName().str()] = known->second;
+      missing.emplace_back(std::move(content), kernel);
   }
   request.reused = request.kernels.size();
   request.compiled = missing.size();
@@ -55,7 +56,7 @@ FailureOr<KernelCache::Request> KernelCache::get(ModuleOp module) {
     return failure();
   for (auto [entry, code] : llvm::zip(missing, made)) {
     request.kernels[entry.second.getSymName().str()] = code;
-    byContent.emplace(entry.first, code);
+    byContent[entry.first] = code;
   }
   return request;
 }

@@ -334,7 +334,8 @@ MemoryReport Trainer::memory() const {
   report.keptForBackward = plan->peak(grow::BufferCategory::Kept);
   report.arena = plan->arenaBytes;
   report.workspace =
-      plan->arenaBytes - report.keptForBackward - report.gradients +
+      plan->peak(
+          {grow::BufferCategory::Activation, grow::BufferCategory::Workspace}) +
       plan->scratchBytes * static_cast<int64_t>(impl->executor.threads());
   return report;
 }

@@ -64,7 +64,7 @@ struct PlanMemory : impl::GrowPlanMemoryBase<PlanMemory> {
   void runOnOperation() override {
     if (batch < 1) {
       emitError(getOperation().getLoc(), "cannot plan for a batch of ")
-          << batch.getValue() << "; --batch must be at least 1";
+          << batch.getValue() << "; batch= must be at least 1";
       return signalPassFailure();
     }
     for (auto func : getOperation().getOps<func::FuncOp>()) {

@@ -1,7 +1,7 @@
 // RUN: cambium-opt %s --grow-plan-memory -split-input-file -verify-diagnostics
 // RUN: not cambium-opt %S/plan-memory.mlir --grow-plan-memory=batch=0 2>&1 | FileCheck %s --check-prefix=BATCH
 
-// BATCH: error: cannot plan for a batch of 0; --batch must be at least 1
+// BATCH: error: cannot plan for a batch of 0; batch= must be at least 1
 
 func.func @f(%x: tensor<?x4xf32>) -> tensor<?x4xf32> {
   // expected-error @+1 {{'grow.relu' op is no launch, so its result would have no place; run --grow-form-kernels first}}

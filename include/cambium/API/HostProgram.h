@@ -23,7 +23,8 @@
 namespace cambium {
 
 /// Machine code by what it was made of. A kernel is compiled once for its text,
-/// whatever functions and programs launch it.
+/// whatever functions and programs launch it, and freed with the last program
+/// that does.
 class KernelCache {
 public:
   explicit KernelCache(std::unique_ptr<Jit> jit) : jit(std::move(jit)) {}
@@ -43,7 +44,7 @@ public:
 
 private:
   std::unique_ptr<Jit> jit;
-  std::map<std::string, std::shared_ptr<const CompiledKernel>> byContent;
+  std::map<std::string, std::weak_ptr<const CompiledKernel>> byContent;
 };
 
 /// Gives every parameter, state and derived sum of the module that the store

@@ -171,6 +171,23 @@ TEST(Trainer, ZeroGrowthKeepsEverything) {
   before.expectKept(trainer);
 }
 
+TEST(Trainer, ZeroGrowthKeepsLogitsOfMixedOptimizers) {
+  Trainer trainer(makeNetwork());
+  Batch batch(8);
+  trainer.addGroup({"sgd", Sgd{}, 0.05f, 0.0f});
+  // The optimizers of the sum's terms alternate.
+  for (const char *group : {"adam", "sgd", "adam", "base"})
+    trainer.grow({"linear", 1, group, Init::kaiming()});
+  for (int i = 0; i < 5; ++i)
+    trainer.step(batch.inputs(), batch.targets());
+  Tensor logits = trainer.predict(batch.inputs());
+  for (const char *group : {"adam", "sgd", "base"}) {
+    trainer.grow({"linear", 1, group, Init::zero()});
+    Tensor after = trainer.predict(batch.inputs());
+    EXPECT_TRUE(Snapshot::sameBits(logits.data, after.data)) << group;
+  }
+}
+
 TEST(Trainer, GrownBranchesLearnAtTheirOwnRate) {
   Trainer trainer(makeNetwork());
   Batch batch(8);
