@@ -370,7 +370,7 @@ Builder::~Builder() = default;
 Builder &Builder::group(const GroupOptions &options) {
   GroupOptions named = options;
   if (named.name.empty())
-    named.name = freeSymbol(*impl->module, "group");
+    named.name = freeSymbol(SymbolTable(*impl->module), "group");
   if (impl->module->lookupSymbol(named.name))
     throw Error("the name '" + named.name + "' is taken");
   addGroup(*impl->module, named);

@@ -21,11 +21,27 @@ using namespace cambium;
 using namespace cambium::grow;
 using cambium::internal::StateCopy;
 
-std::string internal::freeSymbol(ModuleOp module, const std::string &base) {
+std::string internal::freeSymbol(const SymbolTable &symbols,
+                                 const std::string &base) {
   std::string name = base;
-  for (int i = 1; module.lookupSymbol(name); ++i)
+  for (int i = 1; symbols.lookup(name); ++i)
     name = base + "." + std::to_string(i);
   return name;
+}
+
+GroupOptions internal::optionsOf(GroupOp group) {
+  GroupOptions options;
+  options.name = group.getSymName().str();
+  options.learningRate = group.getLr().convertToDouble();
+  options.weightDecay = group.getWeightDecay().convertToDouble();
+  if (auto sgd = dyn_cast<SgdAttr>(group.getOptimizer()))
+    options.optimizer =
+        Sgd{static_cast<float>(sgd.getMomentum()), sgd.getNesterov()};
+  else if (auto adamw = dyn_cast<AdamWAttr>(group.getOptimizer()))
+    options.optimizer = AdamW{static_cast<float>(adamw.getBeta1()),
+                              static_cast<float>(adamw.getBeta2()),
+                              static_cast<float>(adamw.getEpsilon())};
+  return options;
 }
 
 double internal::realOf(float value) {
@@ -73,7 +89,6 @@ public:
 
 private:
   FailureOr<Value> addOperand(unsigned place, const std::string &prefix);
-  std::string freeName(const std::string &base) const;
   FailureOr<Attribute> initFor(RankedTensorType type, Operation *like,
                                unsigned place);
   /// The parameter or state that an existing branch reads, or null.
@@ -94,13 +109,6 @@ Operation *BranchAdder::declarationOf(MapOp map, unsigned branch,
     return nullptr;
   auto get = map.getTuple(branch)[place].getDefiningOp<GetOp>();
   return get ? symbols.lookup(get.getSymbol()) : nullptr;
-}
-
-std::string BranchAdder::freeName(const std::string &base) const {
-  std::string name = base;
-  for (int i = 1; symbols.lookup(name); ++i)
-    name = base + "." + std::to_string(i);
-  return name;
 }
 
 FailureOr<Attribute> BranchAdder::initFor(RankedTensorType type,
@@ -157,7 +165,8 @@ FailureOr<Value> BranchAdder::addOperand(unsigned place,
   auto type = cast<RankedTensorType>(
       body.getArgument(map.getInputs().size() + place).getType());
   Operation *like = declarationOf(model, 0, place);
-  std::string name = freeName(
+  std::string name = internal::freeSymbol(
+      symbols,
       prefix + "." + roleOf(like, model, "p" + std::to_string(place)).str());
   if (auto state = dyn_cast_or_null<StateOp>(like)) {
     symbols.insert(StateOp::create(declarations, map.getLoc(), name, type,

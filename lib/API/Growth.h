@@ -10,6 +10,8 @@
 
 #include "cambium/Trainer.h"
 
+#include "cambium/IR/Grow.h"
+
 #include "mlir/IR/BuiltinOps.h"
 
 namespace cambium::internal {
@@ -30,8 +32,12 @@ mlir::LogicalResult addBranches(mlir::ModuleOp module,
 /// Appends an optimizer group to the network; its name must be free.
 void addGroup(mlir::ModuleOp module, const GroupOptions &options);
 
-/// A symbol that the module does not have: `base`, or `base.1`, `base.2`, ...
-std::string freeSymbol(mlir::ModuleOp module, const std::string &base);
+/// The options of a group of the network.
+GroupOptions optionsOf(grow::GroupOp group);
+
+/// A symbol that the table does not have: `base`, or `base.1`, `base.2`, ...
+std::string freeSymbol(const mlir::SymbolTable &symbols,
+                       const std::string &base);
 
 /// The double with the float's shortest decimal, so that 0.9f is written 0.9.
 double realOf(float value);

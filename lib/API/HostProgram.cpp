@@ -7,6 +7,8 @@
 
 #include "cambium/API/HostProgram.h"
 
+#include "Growth.h"
+
 #include "cambium/IR/Grow.h"
 #include "cambium/Runtime/Initialize.h"
 
@@ -24,20 +26,6 @@ using namespace cambium::grow;
 //===----------------------------------------------------------------------===//
 // Stored tensors
 //===----------------------------------------------------------------------===//
-
-static OptimizerGroup groupOf(GroupOp op) {
-  OptimizerGroup group;
-  group.learningRate = op.getLr().convertToDouble();
-  group.weightDecay = op.getWeightDecay().convertToDouble();
-  if (auto sgd = dyn_cast<SgdAttr>(op.getOptimizer()))
-    group.rule =
-        SgdRule{static_cast<float>(sgd.getMomentum()), sgd.getNesterov()};
-  else if (auto adamw = dyn_cast<AdamWAttr>(op.getOptimizer()))
-    group.rule = AdamWRule{static_cast<float>(adamw.getBeta1()),
-                           static_cast<float>(adamw.getBeta2()),
-                           static_cast<float>(adamw.getEpsilon())};
-  return group;
-}
 
 static void fillValues(const ParameterStore &store, const std::string &name,
                        Attribute init, uint64_t seed, StoredTensor &tensor) {
@@ -93,7 +81,7 @@ std::vector<std::string> cambium::addStored(ParameterStore &store,
   };
   for (auto group : module.getOps<GroupOp>())
     if (!store.findGroup(group.getSymName().str()))
-      store.addGroup(group.getSymName().str(), groupOf(group));
+      store.addGroup(internal::optionsOf(group));
   for (auto param : module.getOps<ParamOp>())
     addInOrder(module, param, [&](ParamOp op) {
       addTensor(op.getSymName(), StoredTensor::Kind::Parameter,

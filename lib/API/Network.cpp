@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Growth.h"
 #include "NetworkImpl.h"
 
 #include "cambium/IR/Grow.h"
@@ -171,20 +172,8 @@ std::vector<MapInfo> Network::maps() const {
 
 std::vector<GroupOptions> Network::groups() const {
   std::vector<GroupOptions> groups;
-  for (auto op : ModuleOp(*get().module).getOps<grow::GroupOp>()) {
-    GroupOptions options;
-    options.name = op.getSymName().str();
-    options.learningRate = op.getLr().convertToDouble();
-    options.weightDecay = op.getWeightDecay().convertToDouble();
-    if (auto sgd = dyn_cast<grow::SgdAttr>(op.getOptimizer()))
-      options.optimizer =
-          Sgd{static_cast<float>(sgd.getMomentum()), sgd.getNesterov()};
-    else if (auto adamw = dyn_cast<grow::AdamWAttr>(op.getOptimizer()))
-      options.optimizer = AdamW{static_cast<float>(adamw.getBeta1()),
-                                static_cast<float>(adamw.getBeta2()),
-                                static_cast<float>(adamw.getEpsilon())};
-    groups.push_back(std::move(options));
-  }
+  for (auto op : ModuleOp(*get().module).getOps<grow::GroupOp>())
+    groups.push_back(optionsOf(op));
   return groups;
 }
 

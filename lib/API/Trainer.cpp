@@ -81,7 +81,6 @@ struct Trainer::Impl {
   /// Throws for labels that are no class of the loss.
   void checkLabels(const TensorView &targets);
   StoredTensor &tensor(const std::string &name);
-  OptimizerGroup &group(const std::string &name);
 
   TrainerOptions options;
   /// The network as grown so far, in a context of the trainer's own.
@@ -147,12 +146,6 @@ StoredTensor &Trainer::Impl::tensor(const std::string &name) {
   if (!tensor || tensor->kind == StoredTensor::Kind::Derived)
     throw Error("there is no parameter or state '" + name + "'");
   return *tensor;
-}
-
-OptimizerGroup &Trainer::Impl::group(const std::string &name) {
-  if (OptimizerGroup *group = store.findGroup(name))
-    return *group;
-  throw Error("there is no optimizer group '" + name + "'");
 }
 
 /// Checked before oneTBB has so many threads to start.
@@ -249,7 +242,7 @@ std::string Trainer::addGroup(const GroupOptions &options) {
   GroupOptions named = options;
   ModuleOp module = *impl->network->module;
   if (named.name.empty())
-    named.name = freeSymbol(module, "group");
+    named.name = freeSymbol(SymbolTable(module), "group");
   // The trainer's own functions are not in the module yet.
   if (named.name == "step" || named.name == "evaluate" ||
       module.lookupSymbol(named.name))
@@ -272,7 +265,7 @@ void Trainer::setLearningRate(const std::string &group, float learningRate) {
   auto op = impl->network->module->lookupSymbol<grow::GroupOp>(group);
   if (!op)
     throw Error("there is no optimizer group '" + group + "'");
-  if (OptimizerGroup *used = impl->store.findGroup(group))
+  if (GroupOptions *used = impl->store.findGroup(group))
     used->learningRate = learningRate;
   op.setLr(APFloat(static_cast<double>(learningRate)));
 }

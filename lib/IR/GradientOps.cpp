@@ -124,20 +124,11 @@ LogicalResult GlobalAvgPoolGradOp::verify() {
                       getGradient());
 }
 
-/// Fails unless all vectors have the extent of the last dimension of `input`.
-static LogicalResult checkChannels(std::optional<Location> loc, StringRef op,
-                                   Value input, ValueRange vectors) {
-  RankedTensorType type = typeOf(input);
-  if (type.getRank() == 0)
-    return emitOptionalError(loc, "'", op,
-                             "' op needs a last dimension, but "
-                             "the input is a scalar");
-  for (Value vector : vectors)
-    if (failed(checkExtents(
-            loc, op, "a vector's elements are not the input's channels",
-            typeOf(vector).getDimSize(0), type.getShape().back())))
-      return failure();
-  return success();
+static LogicalResult checkVectors(std::optional<Location> loc, StringRef op,
+                                  Value input, ValueRange vectors) {
+  return success(llvm::all_of(vectors, [&](Value vector) {
+    return succeeded(checkChannels(loc, op, "a vector", input, vector));
+  }));
 }
 
 LogicalResult
@@ -145,9 +136,8 @@ BatchNormStatsOp::inferReturnTypes(MLIRContext *, std::optional<Location> loc,
                                    Adaptor adaptor,
                                    SmallVectorImpl<Type> &inferred) {
   inferred.append(4, adaptor.getRunningMean().getType());
-  return checkChannels(
-      loc, "grow.batch_norm_stats", adaptor.getInput(),
-      {adaptor.getRunningMean(), adaptor.getRunningVariance()});
+  return checkVectors(loc, "grow.batch_norm_stats", adaptor.getInput(),
+                      {adaptor.getRunningMean(), adaptor.getRunningVariance()});
 }
 
 LogicalResult
@@ -162,7 +152,7 @@ BatchNormGradOp::inferReturnTypes(MLIRContext *, std::optional<Location> loc,
                              adaptor.getInput().getType(),
                              " but the gradient is ",
                              adaptor.getGradient().getType());
-  return checkChannels(
+  return checkVectors(
       loc, "grow.batch_norm_grad", adaptor.getInput(),
       {adaptor.getScale(), adaptor.getMean(), adaptor.getVariance()});
 }

@@ -53,6 +53,12 @@ mlir::LogicalResult inferSlice(std::optional<mlir::Location> loc,
 /// does not tell.
 bool coversLastExtent(mlir::Value input, int64_t offset, int64_t size);
 
+/// Fails unless `vector`, called `what`, has the extent of the last dimension
+/// of `input`.
+mlir::LogicalResult checkChannels(std::optional<mlir::Location> loc,
+                                  llvm::StringRef op, llvm::StringRef what,
+                                  mlir::Value input, mlir::Value vector);
+
 /// Fails with "`what`: a against b" unless equal or one is dynamic.
 mlir::LogicalResult checkExtents(std::optional<mlir::Location> loc,
                                  llvm::StringRef op, llvm::StringRef what,

@@ -218,9 +218,9 @@ LogicalResult LinearOp::inferReturnTypes(MLIRContext *,
 // Pointwise operations
 //===----------------------------------------------------------------------===//
 
-/// Fails unless `vector` has the extent of the last dimension of `input`.
-static LogicalResult checkChannels(std::optional<Location> loc, StringRef op,
-                                   StringRef what, Value input, Value vector) {
+LogicalResult cambium::grow::checkChannels(std::optional<Location> loc,
+                                           StringRef op, StringRef what,
+                                           Value input, Value vector) {
   RankedTensorType type = typeOf(input);
   if (type.getRank() == 0)
     return emitOptionalError(loc, "'", op,

@@ -36,8 +36,9 @@ void Block::Free::operator()(float *memory) const {
   ::operator delete(memory, kAlignment);
 }
 
-int64_t OptimizerGroup::stateCount() const {
-  if (auto *sgd = std::get_if<SgdRule>(&rule))
+/// Buffers of a parameter's size that an optimizer keeps for it.
+static int64_t stateCount(const std::variant<Sgd, AdamW> &optimizer) {
+  if (auto *sgd = std::get_if<Sgd>(&optimizer))
     return sgd->momentum != 0.0f ? 1 : 0;
   return 2;
 }
@@ -67,7 +68,7 @@ StoredTensor &ParameterStore::add(const std::string &name,
   tensor.values = std::make_unique<Block>(elements);
   if (kind == StoredTensor::Kind::Parameter) {
     tensor.rates = std::make_unique<Block>(8);
-    for (int64_t i = 0; i < groups.at(group).stateCount(); ++i)
+    for (int64_t i = 0; i < stateCount(groups.at(group).optimizer); ++i)
       tensor.state.push_back(std::make_unique<Block>(elements));
   }
   return all.emplace(name, std::move(tensor)).first->second;
@@ -84,36 +85,31 @@ void ParameterStore::replaceDerived(ParameterStore &&made) {
   refreshDerived();
 }
 
-OptimizerGroup *ParameterStore::findGroup(const std::string &name) {
+GroupOptions *ParameterStore::findGroup(const std::string &name) {
   auto entry = groups.find(name);
   return entry == groups.end() ? nullptr : &entry->second;
 }
 
-const OptimizerGroup *ParameterStore::findGroup(const std::string &name) const {
+const GroupOptions *ParameterStore::findGroup(const std::string &name) const {
   return const_cast<ParameterStore *>(this)->findGroup(name);
 }
 
-OptimizerGroup &ParameterStore::addGroup(const std::string &name,
-                                         OptimizerGroup group) {
-  assert(!findGroup(name) && "symbols are unique");
-  return groups.emplace(name, std::move(group)).first->second;
-}
-
-void ParameterStore::removeGroup(const std::string &name) {
-  groups.erase(name);
+GroupOptions &ParameterStore::addGroup(const GroupOptions &group) {
+  assert(!findGroup(group.name) && "symbols are unique");
+  return groups.emplace(group.name, group).first->second;
 }
 
 void ParameterStore::prepareUpdate(StoredTensor &parameter) {
-  const OptimizerGroup &group = groups.at(parameter.group);
+  const GroupOptions &group = groups.at(parameter.group);
   float *rates = parameter.rates->data();
   ++parameter.steps;
   rates[0] = group.learningRate;
   rates[1] = group.weightDecay;
-  if (auto *sgd = std::get_if<SgdRule>(&group.rule)) {
+  if (auto *sgd = std::get_if<Sgd>(&group.optimizer)) {
     rates[2] = sgd->momentum;
     return;
   }
-  const auto &adamw = std::get<AdamWRule>(group.rule);
+  const auto &adamw = std::get<AdamW>(group.optimizer);
   double step = static_cast<double>(parameter.steps);
   rates[2] = adamw.beta1;
   rates[3] = adamw.beta2;

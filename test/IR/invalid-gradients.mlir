@@ -77,7 +77,7 @@ func.func @f(%g: tensor<?x4xf32>) {
 // -----
 
 func.func @f(%x: tensor<?x4xf32>, %m: tensor<8xf32>) {
-  // expected-error @+2 {{'grow.batch_norm_stats' op a vector's elements are not the input's channels: 8 against 4}}
+  // expected-error @+2 {{'grow.batch_norm_stats' op: a vector has 8 elements but the input has 4 channels}}
   // expected-error @+1 {{'grow.batch_norm_stats' op failed to infer returned types}}
   %a, %b, %c, %d = grow.batch_norm_stats %x, %m, %m : (tensor<?x4xf32>, tensor<8xf32>, tensor<8xf32>) -> (tensor<8xf32>, tensor<8xf32>, tensor<8xf32>, tensor<8xf32>)
   return
@@ -104,7 +104,7 @@ func.func @f(%x: tensor<?x4xf32>, %g: tensor<?x5xf32>, %m: tensor<4xf32>) {
 // -----
 
 func.func @f(%x: tensor<?x4xf32>, %m: tensor<8xf32>) {
-  // expected-error @+2 {{'grow.batch_norm_grad' op a vector's elements are not the input's channels: 8 against 4}}
+  // expected-error @+2 {{'grow.batch_norm_grad' op: a vector has 8 elements but the input has 4 channels}}
   // expected-error @+1 {{'grow.batch_norm_grad' op failed to infer returned types}}
   %a, %b, %c = grow.batch_norm_grad %x, %m, %m, %m, %x : (tensor<?x4xf32>, tensor<8xf32>, tensor<8xf32>, tensor<8xf32>, tensor<?x4xf32>) -> (tensor<?x4xf32>, tensor<8xf32>, tensor<8xf32>)
   return

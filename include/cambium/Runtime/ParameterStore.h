@@ -8,11 +8,12 @@
 #ifndef CAMBIUM_RUNTIME_PARAMETERSTORE_H
 #define CAMBIUM_RUNTIME_PARAMETERSTORE_H
 
+#include "cambium/Network.h"
+
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
-#include <variant>
 #include <vector>
 
 namespace cambium {
@@ -31,25 +32,6 @@ private:
   };
   int64_t elements;
   std::unique_ptr<float, Free> memory;
-};
-
-struct SgdRule {
-  float momentum = 0.0f;
-  bool nesterov = false;
-};
-
-struct AdamWRule {
-  float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
-};
-
-/// An optimizer group as the runtime sees it.
-struct OptimizerGroup {
-  std::variant<SgdRule, AdamWRule> rule;
-  float learningRate = 0.0f;
-  float weightDecay = 0.0f;
-
-  /// Buffers of the parameter's size that the rule keeps for it.
-  int64_t stateCount() const;
 };
 
 /// Values of a parameter, a running statistic or a derived sum, and what its
@@ -89,10 +71,10 @@ public:
   /// Makes the derived sums of `made` those of this store.
   void replaceDerived(ParameterStore &&made);
 
-  OptimizerGroup *findGroup(const std::string &name);
-  const OptimizerGroup *findGroup(const std::string &name) const;
-  OptimizerGroup &addGroup(const std::string &name, OptimizerGroup group);
-  void removeGroup(const std::string &name);
+  GroupOptions *findGroup(const std::string &name);
+  const GroupOptions *findGroup(const std::string &name) const;
+  /// Adds a group under the name that it has.
+  GroupOptions &addGroup(const GroupOptions &group);
 
   const std::map<std::string, StoredTensor> &tensors() const { return all; }
 
@@ -103,7 +85,7 @@ public:
 
 private:
   std::map<std::string, StoredTensor> all;
-  std::map<std::string, OptimizerGroup> groups;
+  std::map<std::string, GroupOptions> groups;
 };
 
 } // namespace cambium

@@ -170,6 +170,16 @@ void scatterGradient(KernelEmission &e, MaxWindows &windows, const Image &input,
   });
 }
 
+/// One task for each image and block of channels of a buffer.
+auto imagesByChannels(int64_t buffer) {
+  return [=](const HostExtents &extents) {
+    LaunchSizes sizes;
+    sizes.tasks = {extents.shapes[buffer][0] *
+                   ceilDiv(extents.channels(buffer), channelBlock)};
+    return sizes;
+  };
+}
+
 /// A task owns some channels of an image, so that overlapping windows add up in
 /// a fixed order.
 KernelForm maxPoolGrad(MaxPool2DGradOp op, const Signature &signature) {
@@ -178,12 +188,7 @@ KernelForm maxPoolGrad(MaxPool2DGradOp op, const Signature &signature) {
   int64_t gradient = signature.bufferOf(op.getGradient());
   int64_t result = signature.bufferOf(op.getResult());
   KernelForm form;
-  form.sizes = [=](const HostExtents &extents) {
-    LaunchSizes sizes;
-    sizes.tasks = {extents.shapes[in][0] *
-                   ceilDiv(extents.channels(in), channelBlock)};
-    return sizes;
-  };
+  form.sizes = imagesByChannels(in);
   form.emit = [=](KernelEmission &e) {
     e.phaseOfTasks([&](I64 task) {
       Image input(e, in), output(e, gradient);
@@ -297,12 +302,7 @@ KernelForm globalAvgPool(GlobalAvgPoolOp op, const Signature &signature) {
   int64_t in = signature.bufferOf(op.getInput());
   int64_t out = signature.bufferOf(op.getResult());
   KernelForm form;
-  form.sizes = [=](const HostExtents &extents) {
-    LaunchSizes sizes;
-    sizes.tasks = {extents.shapes[in][0] *
-                   ceilDiv(extents.channels(in), channelBlock)};
-    return sizes;
-  };
+  form.sizes = imagesByChannels(in);
   form.emit = [=](KernelEmission &e) {
     e.phaseOfTasks([&](I64 task) {
       Image from(e, in);

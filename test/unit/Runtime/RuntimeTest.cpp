@@ -16,17 +16,13 @@ using namespace cambium;
 
 namespace {
 
-OptimizerGroup sgd(float momentum) {
-  OptimizerGroup group;
-  group.rule = SgdRule{momentum, false};
-  group.learningRate = 0.1f;
-  group.weightDecay = 0.01f;
-  return group;
+GroupOptions sgd(const char *name, float momentum) {
+  return {name, Sgd{momentum}, 0.1f, 0.01f};
 }
 
 TEST(ParameterStore, BlocksAreAlignedZeroAndStay) {
   ParameterStore store;
-  store.addGroup("g", sgd(0.9f));
+  store.addGroup(sgd("g", 0.9f));
   const float *first =
       store.add("a", StoredTensor::Kind::Parameter, {3, 5}, "g").values->data();
   EXPECT_EQ(reinterpret_cast<uintptr_t>(first) % 64, 0u);
@@ -43,11 +39,9 @@ TEST(ParameterStore, BlocksAreAlignedZeroAndStay) {
 
 TEST(ParameterStore, StateFollowsTheRule) {
   ParameterStore store;
-  store.addGroup("plain", sgd(0.0f));
-  store.addGroup("momentum", sgd(0.9f));
-  OptimizerGroup adamw;
-  adamw.rule = AdamWRule{};
-  store.addGroup("adamw", adamw);
+  store.addGroup(sgd("plain", 0.0f));
+  store.addGroup(sgd("momentum", 0.9f));
+  store.addGroup({"adamw", AdamW{}});
   auto states = [&](const char *group) {
     return store.add(group, StoredTensor::Kind::Parameter, {2, 2}, group)
         .state.size();
@@ -59,11 +53,7 @@ TEST(ParameterStore, StateFollowsTheRule) {
 
 TEST(ParameterStore, RatesCountStepsFromBirth) {
   ParameterStore store;
-  OptimizerGroup group;
-  group.rule = AdamWRule{0.5f, 0.75f, 1e-6f};
-  group.learningRate = 0.25f;
-  group.weightDecay = 0.125f;
-  store.addGroup("g", group);
+  store.addGroup({"g", AdamW{0.5f, 0.75f, 1e-6f}, 0.25f, 0.125f});
   StoredTensor &old = store.add("old", StoredTensor::Kind::Parameter, {1}, "g");
   store.prepareUpdate(old);
   store.prepareUpdate(old);
@@ -88,7 +78,7 @@ TEST(ParameterStore, RatesCountStepsFromBirth) {
 
 TEST(ParameterStore, DerivedSumsAddInOrder) {
   ParameterStore store;
-  store.addGroup("g", sgd(0.0f));
+  store.addGroup(sgd("g", 0.0f));
   const float terms[] = {1e8f, 1.0f, -1e8f};
   for (int i = 0; i < 3; ++i)
     *store.add(std::string(1, 'a' + i), StoredTensor::Kind::Parameter, {1}, "g")
