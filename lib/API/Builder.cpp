@@ -440,7 +440,7 @@ Value Builder::map(const std::string &name, Reduction reduction,
       cast<RankedTensorType>(block.getTerminator()->getOperand(0).getType());
   auto map = MapOp::create(impl->builder, impl->loc,
                            MapOp::joinedType(yielded, kind, branches), name,
-                           kind, branches, shared, params);
+                           kind, branches, KeepAttr(), shared, params);
   map.getBody().takeBody(region);
   if (failed(mlir::verify(map)))
     diagnostics.raise("the map's body is not valid");

@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "BranchSyntax.h"
 #include "InferUtils.h"
 #include "cambium/IR/Grow.h"
 

@@ -21,6 +21,49 @@ std::string KernelOp::getContent() {
   return text;
 }
 
+FusedMapOp KernelOp::getFusedMap() {
+  auto maps = getBody().front().getOps<FusedMapOp>();
+  return maps.empty() ? FusedMapOp() : *maps.begin();
+}
+
+int64_t KernelOp::getNumEach() {
+  FusedMapOp map = getFusedMap();
+  return !map ? 0 : llvm::count_if(map.getJoins(), [](Attribute join) {
+    return cast<JoinAttr>(join).getValue() == Join::Each;
+  });
+}
+
+/// Fails unless what belongs to single branches comes last among the arguments
+/// and the results.
+LogicalResult KernelOp::verifyRegions() {
+  Block &block = getBody().front();
+  auto maps = block.getOps<FusedMapOp>();
+  if (maps.empty())
+    return success();
+  FusedMapOp map = *maps.begin();
+  if (!llvm::hasSingleElement(maps) || !map.hasDynamicBranches())
+    return emitOpError("takes one grow.fused_map, with `?` branches");
+  auto expected =
+      ValueRange(block.getArguments()).take_back(map.getParams().size());
+  if (block.getNumArguments() < map.getParams().size() ||
+      !llvm::equal(map.getParams(), expected))
+    return emitOpError("must pass its last arguments, in order, as the "
+                       "parameters of its grow.fused_map");
+  for (Value param : map.getParams())
+    if (!param.hasOneUse())
+      return emitOpError("uses a parameter of its grow.fused_map elsewhere");
+  SmallVector<Value> each;
+  for (auto [index, result] : llvm::enumerate(map.getResults()))
+    if (map.getJoin(index) == Join::Each)
+      each.push_back(result);
+  auto yielded = ValueRange(block.getTerminator()->getOperands());
+  if (yielded.size() < each.size() ||
+      !llvm::equal(each, yielded.take_back(each.size())))
+    return emitOpError("must yield what its grow.fused_map gives for each "
+                       "branch, in order, as its last results");
+  return success();
+}
+
 /// True if a buffer of type `actual` may be passed where a kernel takes
 /// `taken`, whose dynamic extents are read at run time.
 static bool fits(Type actual, Type taken) {
@@ -28,6 +71,14 @@ static bool fits(Type actual, Type taken) {
   auto t = dyn_cast<RankedTensorType>(taken);
   return a && t && a.getElementType() == t.getElementType() &&
          succeeded(verifyCompatibleShape(a, t));
+}
+
+/// Appends the last `count` types until they are there for each branch.
+static void repeatLast(SmallVector<Type> &types, int64_t count,
+                       int64_t branches) {
+  SmallVector<Type> tuple(ArrayRef<Type>(types).take_back(count));
+  for (int64_t branch = 1; branch < branches; ++branch)
+    llvm::append_range(types, tuple);
 }
 
 static LogicalResult verifySignature(LaunchOp launch, KernelOp kernel) {
@@ -39,16 +90,30 @@ static LogicalResult verifySignature(LaunchOp launch, KernelOp kernel) {
     diag.attachNote(kernel.getLoc()) << "the kernel is here";
     return diag;
   };
-  auto yields = body.getTerminator()->getOperandTypes();
-  if (launch.getOperands().size() != body.getNumArguments() ||
+  auto taken = llvm::to_vector(body.getArgumentTypes());
+  auto yields = llvm::to_vector(body.getTerminator()->getOperandTypes());
+  FusedMapOp map = kernel.getFusedMap();
+  if (launch.getBranches().has_value() != static_cast<bool>(map))
+    return launch.emitOpError(map ? "runs a kernel over branches without "
+                                    "`branches`"
+                                  : "has `branches` but runs no kernel over "
+                                    "branches");
+  if (map) {
+    int64_t branches = *launch.getBranches();
+    if (branches < 1)
+      return launch.emitOpError("needs a branch");
+    repeatLast(taken, map.getTupleSize(), branches);
+    repeatLast(yields, kernel.getNumEach(), branches);
+  }
+  if (launch.getOperands().size() != taken.size() ||
       launch.getResults().size() != yields.size())
     return launch.emitOpError()
            << "has " << launch.getOperands().size() << " operands and "
            << launch.getResults().size() << " results but the kernel takes "
-           << body.getNumArguments() << " and gives " << yields.size();
+           << taken.size() << " and gives " << yields.size();
   for (auto [i, actual] : llvm::enumerate(launch.getOperands().getTypes()))
-    if (!fits(actual, body.getArgument(i).getType()))
-      return mismatch("operand", i, actual, body.getArgument(i).getType());
+    if (!fits(actual, taken[i]))
+      return mismatch("operand", i, actual, taken[i]);
   for (auto [i, actual] : llvm::enumerate(launch.getResults().getTypes()))
     if (!fits(actual, yields[i]))
       return mismatch("result", i, actual, yields[i]);

@@ -86,8 +86,26 @@ LogicalResult MapOp::verify() {
   return success();
 }
 
-/// map ::= string reduction `(` inputs `)` `over` `[` tuple, ... `]` attr-dict
-/// region. Types follow from the body's arguments.
+/// keep ::= (`keep` (`mask` | `recompute` | `store`))?
+static ParseResult parseKeep(OpAsmParser &parser,
+                             MapOp::Properties &properties) {
+  if (failed(parser.parseOptionalKeyword("keep")))
+    return success();
+  StringRef keyword;
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseKeyword(&keyword))
+    return failure();
+  std::optional<Keep> keep = symbolizeKeep(keyword);
+  if (!keep)
+    return parser.emitError(loc)
+           << "'" << keyword << "' says not what to keep; use mask, recompute "
+           << "or store";
+  properties.setKeep(KeepAttr::get(parser.getContext(), *keep));
+  return success();
+}
+
+/// map ::= string reduction `(` inputs `)` `over` `[` tuple, ... `]` keep
+/// attr-dict region. Types follow from the body's arguments.
 ParseResult MapOp::parse(OpAsmParser &parser, OperationState &result) {
   MLIRContext *context = parser.getContext();
   auto &properties = result.getOrAddProperties<MapOp::Properties>();
@@ -117,6 +135,7 @@ ParseResult MapOp::parse(OpAsmParser &parser, OperationState &result) {
   SMLoc paramsLoc = parser.getCurrentLocation();
   if (parser.parseCommaSeparatedList(OpAsmParser::Delimiter::Square,
                                      parseTuple) ||
+      parseKeep(parser, properties) ||
       parser.parseOptionalAttrDictWithKeyword(result.attributes))
     return failure();
   Region *body = result.addRegion();
@@ -169,9 +188,11 @@ void MapOp::print(OpAsmPrinter &printer) {
                           printer << ")";
                         });
   printer << "]";
+  if (std::optional<Keep> keep = getKeep())
+    printer << " keep " << stringifyKeep(*keep);
   printer.printOptionalAttrDictWithKeyword(
       (*this)->getAttrs(),
-      {"name", "reduction", "branches", "operandSegmentSizes"});
+      {"name", "reduction", "branches", "keep", "operandSegmentSizes"});
   printer << " ";
   printer.printRegion(getBody());
 }

@@ -155,6 +155,24 @@ Value SigmoidOp::buildScalar(OpBuilder &builder, Location loc, ValueRange in) {
 }
 
 //===----------------------------------------------------------------------===//
+// Bits
+//===----------------------------------------------------------------------===//
+
+Value SignBitsOp::buildScalar(OpBuilder &builder, Location loc, ValueRange in) {
+  Formula f = formulaFor(builder, loc, in);
+  return arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::OGT, in[0],
+                               f.constant(0.0));
+}
+
+Value BitsGradOp::buildScalar(OpBuilder &builder, Location loc, ValueRange in) {
+  Formula f = formulaFor(builder, loc, in.drop_front());
+  double slope = getSlope().convertToDouble();
+  Value otherwise =
+      slope == 0.0 ? f.constant(0.0) : f.mul(f.constant(slope), in[1]);
+  return arith::SelectOp::create(builder, loc, in[0], in[1], otherwise);
+}
+
+//===----------------------------------------------------------------------===//
 // Gradients of activations: operands are what was saved and the gradient
 //===----------------------------------------------------------------------===//
 

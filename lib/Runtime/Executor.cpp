@@ -33,8 +33,8 @@ struct Executor::Impl {
   std::unique_ptr<Block> scratch = std::make_unique<Block>(0);
   std::vector<void *> buffers;
 
-  void runPhase(PhaseFunction phase, int64_t tasks, const Launch &launch,
-                int64_t scratchBytes);
+  void runPhase(PhaseFunction phase, int64_t first, int64_t tasks,
+                const Launch &launch, int64_t scratchBytes);
 };
 
 Executor::Executor(unsigned threads) : impl(std::make_unique<Impl>(threads)) {}
@@ -57,7 +57,7 @@ void Executor::reserve(const Plan &plan) {
        alignedBytes(plan.scratchBytes) * impl->workers.max_concurrency());
 }
 
-void Executor::Impl::runPhase(PhaseFunction phase, int64_t tasks,
+void Executor::Impl::runPhase(PhaseFunction phase, int64_t first, int64_t tasks,
                               const Launch &launch, int64_t scratchBytes) {
   char *base = reinterpret_cast<char *>(scratch->data());
   auto run = [&](int64_t begin, int64_t end) {
@@ -66,8 +66,8 @@ void Executor::Impl::runPhase(PhaseFunction phase, int64_t tasks,
           base + thread * alignedBytes(scratchBytes));
   };
   if (tasks <= 1 || workers.max_concurrency() == 1)
-    return run(0, tasks);
-  tbb::parallel_for(tbb::blocked_range<int64_t>(0, tasks),
+    return run(first, first + tasks);
+  tbb::parallel_for(tbb::blocked_range<int64_t>(first, first + tasks),
                     [&](const tbb::blocked_range<int64_t> &range) {
                       run(range.begin(), range.end());
                     });
@@ -102,9 +102,12 @@ void Executor::run(const BoundPlan &bound,
         impl->buffers.push_back(address(bound, slot, inputs));
       const auto &phases = bound.kernels[launch.kernel]->phases();
       assert(phases.size() == launch.sizes.tasks.size());
-      for (size_t i = 0; i < phases.size(); ++i)
-        impl->runPhase(phases[i], launch.sizes.tasks[i], launch,
-                       plan.scratchBytes);
+      for (int64_t round = 0; round < launch.sizes.rounds; ++round)
+        for (size_t i = 0; i < phases.size(); ++i) {
+          int64_t tasks = launch.sizes.tasks[i];
+          impl->runPhase(phases[i], round * tasks, tasks, launch,
+                         plan.scratchBytes);
+        }
     }
   });
   for (const Plan::Copy &copy : plan.copies)

@@ -135,7 +135,7 @@ RegisterTileAttr chooseRegisterTile(Operation *op, int64_t vectorWidth) {
   ContractionSchedule schedule = chooseSchedule(*spec, vectorWidth, extents);
   return RegisterTileAttr::get(op->getContext(), schedule.vectorWidth,
                                schedule.vectors, schedule.tile,
-                               schedule.tailTile);
+                               schedule.tailTile, schedule.winograd);
 }
 
 /// Makes kernels and launches; equal kernels are one.
@@ -232,7 +232,8 @@ void Outliner::outline(const Piece &piece) {
       llvm::map_range(outputs, [](Value v) { return v.getType(); }));
   auto launch =
       LaunchOp::create(builder, last->getLoc(), types, callee.getSymName(),
-                       inputs.getArrayRef(), ArrayAttr(), FlatSymbolRefAttr());
+                       inputs.getArrayRef(), IntegerAttr(), ArrayAttr(),
+                       FlatSymbolRefAttr());
   for (auto [index, output] : llvm::enumerate(outputs.takeVector()))
     output.replaceAllUsesWith(launch.getResult(index));
   for (Operation *op : llvm::reverse(piece.ops))
@@ -270,7 +271,7 @@ LogicalResult Outliner::outline(UpdateOp update) {
         optimizerKernel(update.getLoc(), type, optimizer, sum, sum && !first);
     LaunchOp::create(builder, update.getLoc(), TypeRange(),
                      FlatSymbolRefAttr::get(kernel.getSymNameAttr()),
-                     ValueRange(update.getGradient()),
+                     ValueRange(update.getGradient()), IntegerAttr(),
                      builder.getArrayAttr(params), update.getDerivedAttr());
     first = false;
   }

@@ -46,6 +46,20 @@ if(CAMBIUM_BUILD_BENCH)
                                INTERFACE ${CAMBIUM_DNNL_INCLUDE})
     target_link_libraries(Cambium::oneDNN INTERFACE ${CAMBIUM_DNNL_LIBRARY})
   endif()
+  # Not find_package(Torch), whose targets set flags of CUDA and MKL.
+  find_path(CAMBIUM_TORCH_INCLUDE torch/csrc/api/include/torch/torch.h)
+  find_library(CAMBIUM_TORCH_LIBRARY torch)
+  find_library(CAMBIUM_TORCH_CPU_LIBRARY torch_cpu)
+  find_library(CAMBIUM_C10_LIBRARY c10)
+  if(CAMBIUM_TORCH_INCLUDE AND CAMBIUM_TORCH_LIBRARY
+     AND CAMBIUM_TORCH_CPU_LIBRARY AND CAMBIUM_C10_LIBRARY)
+    add_library(Cambium::LibTorch INTERFACE IMPORTED)
+    target_include_directories(Cambium::LibTorch SYSTEM INTERFACE
+      ${CAMBIUM_TORCH_INCLUDE}
+      ${CAMBIUM_TORCH_INCLUDE}/torch/csrc/api/include)
+    target_link_libraries(Cambium::LibTorch INTERFACE ${CAMBIUM_TORCH_LIBRARY}
+      ${CAMBIUM_TORCH_CPU_LIBRARY} ${CAMBIUM_C10_LIBRARY})
+  endif()
 endif()
 
 find_program(CAMBIUM_CCACHE_EXE ccache)

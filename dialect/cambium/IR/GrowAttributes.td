@@ -112,9 +112,13 @@ def Grow_RegisterTileAttr : Grow_Attr<"RegisterTile", "register_tile"> {
   let description = [{
     The inner loop holds `tile` times `vectors` accumulators of `width` lanes. Up
     to two tiles of `tail_tile` rows end a run of rows where that saves work.
+    With `winograd = m` the products are those of Winograd's algorithm
+    F(m x m, 3 x 3) (Lavin and Gray, "Fast Algorithms for Convolutional Neural
+    Networks", 2016).
   }];
   let parameters = (ins "int64_t":$width, "int64_t":$vectors, "int64_t":$tile,
-                        "int64_t":$tail_tile);
+                        "int64_t":$tail_tile,
+                        DefaultValuedParameter<"int64_t", "0">:$winograd);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
@@ -131,5 +135,28 @@ def Grow_Reduction : I32EnumAttr<"Reduction", "how a map joins its branches", [
 }
 
 def Grow_ReductionAttr : EnumAttr<Grow_Dialect, Grow_Reduction, "reduction">;
+
+def Grow_Join : I32EnumAttr<"Join",
+    "how a fused map gives what its body yields", [
+    I32EnumAttrCase<"Sum", 0, "sum">,
+    I32EnumAttrCase<"Mean", 1, "mean">,
+    I32EnumAttrCase<"Concat", 2, "concat">,
+    I32EnumAttrCase<"Each", 3, "each">]> {
+  let cppNamespace = "::cambium::grow";
+  let genSpecializedAttr = 0;
+}
+
+def Grow_JoinAttr : EnumAttr<Grow_Dialect, Grow_Join, "join">;
+
+def Grow_Keep : I32EnumAttr<"Keep",
+    "what a map keeps of its branches for the backward pass", [
+    I32EnumAttrCase<"Mask", 0, "mask">,
+    I32EnumAttrCase<"Recompute", 1, "recompute">,
+    I32EnumAttrCase<"Store", 2, "store">]> {
+  let cppNamespace = "::cambium::grow";
+  let genSpecializedAttr = 0;
+}
+
+def Grow_KeepAttr : EnumAttr<Grow_Dialect, Grow_Keep, "keep">;
 
 #endif // CAMBIUM_IR_GROWATTRIBUTES

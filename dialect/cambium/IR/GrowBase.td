@@ -24,6 +24,8 @@ def Grow_Image : TensorRankOf<[F32], [4]>;
 def Grow_Matrix : TensorRankOf<[F32], [2]>;
 def Grow_Vector : TensorRankOf<[F32], [1]>;
 def Grow_Scalar : TensorRankOf<[F32], [0]>;
+def Grow_Bits : RankedTensorOf<[I1]>;
+def Grow_TensorOrBits : RankedTensorOf<[F32, I1]>;
 def Grow_Labels : TensorRankOf<[I32], [1]>;
 
 /// Shape inference through the adaptor. A result type that knows more or fewer

@@ -18,6 +18,10 @@ def Grow_KernelOp : Grow_Op<"kernel",
     machine code takes at run time are dynamic in the body's types, so kernels
     that differ in nothing else are the same text, and are compiled once.
 
+    A kernel may hold one `grow.fused_map`, with a number of branches that comes
+    with the launch. The map's parameters are then the kernel's last arguments
+    and what it gives for each branch the kernel's last results.
+
     Example:
 
     ```mlir
@@ -39,7 +43,12 @@ def Grow_KernelOp : Grow_Op<"kernel",
   let extraClassDeclaration = [{
     /// The kernel's text under a common name: equal kernels have equal text.
     std::string getContent();
+    /// The map over branches in the body, null if there is none.
+    FusedMapOp getFusedMap();
+    /// Number of results for each branch.
+    int64_t getNumEach();
   }];
+  let hasRegionVerifier = 1;
 }
 
 def Grow_OptimizerOp : Grow_Op<"optimizer", [ParentOneOf<["KernelOp"]>]> {
@@ -69,6 +78,8 @@ def Grow_LaunchOp : Grow_Op<"launch",
   let description = [{
     Operands and results are whole buffers. `updates` lists the parameters that
     an optimizer kernel updates in place and `into` the derived sum it writes.
+    With `branches`, the operands and results of a kernel over branches are those
+    that all branches share, then each branch's in turn.
 
     Example:
 
@@ -79,11 +90,12 @@ def Grow_LaunchOp : Grow_Op<"launch",
     ```
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<AnyRankedTensor>:$operands,
+                       OptionalAttr<I64Attr>:$branches,
                        OptionalAttr<FlatSymbolRefArrayAttr>:$updates,
                        OptionalAttr<FlatSymbolRefAttr>:$derived);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let assemblyFormat = [{
-    $kernel `(` $operands `)` (`updates` $updates^)? (`into` $derived^)?
+    $kernel `(` $operands `)` (`branches` $branches^)? (`updates` $updates^)? (`into` $derived^)?
     attr-dict `:` functional-type($operands, $results)
   }];
 }

@@ -28,6 +28,10 @@ def Grow_MapOp : Grow_Op<"map",
     body's result; for `concat` the last extent is multiplied by the number of
     branches.
 
+    `keep` says what backward finds of a branch's values: `mask` one sign bit an
+    element, `recompute` nothing, `store` the values. Without it the pipeline's
+    option decides. All give the same gradients, bit by bit.
+
     Example:
 
     ```mlir
@@ -43,6 +47,7 @@ def Grow_MapOp : Grow_Op<"map",
   let arguments = (ins StrAttr:$name,
                        Grow_ReductionAttr:$reduction,
                        I64Attr:$branches,
+                       OptionalAttr<Grow_KeepAttr>:$keep,
                        Variadic<Grow_Tensor>:$inputs,
                        Variadic<Grow_Tensor>:$params);
   let results = (outs Grow_Tensor:$result);
@@ -69,12 +74,12 @@ def Grow_MapOp : Grow_Op<"map",
 }
 
 def Grow_YieldOp : Grow_Op<"yield",
-    [Pure, Terminator, ParentOneOf<["MapOp", "KernelOp"]>]> {
+    [Pure, Terminator, ParentOneOf<["MapOp", "FusedMapOp", "KernelOp"]>]> {
   let summary = "Ends the body of a map or a kernel";
   let description = [{
     Example: see `grow.map`.
   }];
-  let arguments = (ins Variadic<Grow_Tensor>:$operands);
+  let arguments = (ins Variadic<Grow_TensorOrBits>:$operands);
   let assemblyFormat = "($operands^ `:` type($operands))? attr-dict";
 }
 

@@ -12,6 +12,7 @@ include "cambium/IR/GrowModuleOps.td"
 include "cambium/IR/GrowLayerOps.td"
 include "cambium/IR/GrowWeightOps.td"
 include "cambium/IR/GrowGradientOps.td"
+include "cambium/IR/GrowBranchOps.td"
 include "cambium/IR/GrowKernelOps.td"
 
 #endif // CAMBIUM_IR_GROWOPS

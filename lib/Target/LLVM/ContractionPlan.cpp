@@ -42,7 +42,7 @@ std::string ContractionSpec::str() const {
 
 static auto fields(const ContractionSchedule &schedule) {
   return std::tie(schedule.vectorWidth, schedule.vectors, schedule.tile,
-                  schedule.tailTile);
+                  schedule.tailTile, schedule.winograd);
 }
 
 bool ContractionSchedule::operator==(const ContractionSchedule &other) const {

@@ -90,6 +90,9 @@ struct ContractionSchedule {
   int64_t vectors = 2;
   int64_t tile = 6;
   int64_t tailTile = 4;
+  /// Kernels of branches only: side of an output tile of Winograd's algorithm,
+  /// 0 for direct sums of products.
+  int64_t winograd = 0;
 
   bool operator==(const ContractionSchedule &other) const;
   bool operator!=(const ContractionSchedule &other) const {

@@ -18,6 +18,9 @@ struct LaunchSizes {
   /// Number of tasks of each phase. Phases run in order with a barrier between
   /// them; the tasks of one phase are independent of each other.
   std::vector<int64_t> tasks;
+  /// The phases run this many times, so that a workspace for some branches
+  /// serves all: in round r, phase p runs the tasks from r * tasks[p] on.
+  int64_t rounds = 1;
   /// Size of the buffer shared by all phases, 0 if the kernel has none.
   int64_t workspaceBytes = 0;
   /// Size of each thread's private scratch memory.

@@ -1,0 +1,109 @@
+//===- LibTorch.h - Growing layers and networks in PyTorch ------*- C++ -*-===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// A sum of branches as PyTorch's users write it. LibTorch works in its default
+// layouts, NCHW and OIHW; what crosses this border is NHWC and HWCF, and is
+// converted outside of step() and forward().
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef CAMBIUM_BENCH_PEERS_LIBTORCH_H
+#define CAMBIUM_BENCH_PEERS_LIBTORCH_H
+
+#include "../memory/GrowingNetwork.h"
+#include "Convolution.h"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace cambium::bench {
+
+/// How to write a sum of branches.
+enum class TorchForm {
+  /// `torch.stack([layer(x) for layer in layers]).sum(0)`: "A".
+  Stack,
+  /// `y += layer(x)` for each layer: "A in place".
+  InPlace,
+  /// One layer with the filters of all branches, then a sum over them: "B".
+  Wide
+};
+
+/// Bytes that LibTorch's allocator handed out for tensors. What oneDNN
+/// allocates below it, such as scratch and reordered filters, is not counted.
+struct TorchMemory {
+  /// The most at any time of a step: inputs, parameters, gradients, momentum,
+  /// activations.
+  int64_t peak = 0;
+  /// Alive when forward has ended, but not before it began.
+  int64_t kept = 0;
+};
+
+/// A layer, and the mean squared error between its result and a target.
+struct TorchLayerCase {
+  ConvShape shape;
+  const float *x = nullptr, *target = nullptr;
+  /// One for each branch.
+  std::vector<const float *> filters;
+  /// If not empty, a branch is relu(conv2d(x, w) + b), else conv2d(x, w).
+  std::vector<const float *> biases;
+  /// Whether x gets a gradient.
+  bool inputGradient = true;
+  /// Of SGD with momentum 0.9; none: parameters stay as they are.
+  std::optional<float> learningRate;
+};
+
+struct TorchLayerResults {
+  std::vector<float> y, dx;
+  std::vector<std::vector<float>> filterGradients, biasGradients;
+};
+
+class TorchLayer {
+public:
+  virtual ~TorchLayer() = default;
+  /// y, and what its gradients need.
+  virtual void forward() = 0;
+  /// Loss, gradients, update; returns the loss.
+  virtual float step() = 0;
+  /// What a step without update computes.
+  virtual TorchLayerResults results() = 0;
+  /// Of the layer's steps; y, which the loss keeps, is no part of `kept`, but x
+  /// is.
+  virtual TorchMemory memory() const = 0;
+};
+
+/// Parameters by name as in growingNetwork(), dense HWCF.
+using NamedValues = std::map<std::string, std::vector<float>>;
+
+/// A growing network, trained with SGD with momentum.
+class TorchNetwork {
+public:
+  virtual ~TorchNetwork() = default;
+  /// One step on the images and labels; returns the loss before the update.
+  virtual float step() = 0;
+  virtual NamedValues parameters() const = 0;
+  /// `kept` has the inputs of layers as well, but not the network's.
+  virtual TorchMemory memory() const = 0;
+};
+
+/// All null if the program was built without LibTorch. Nothing that is passed
+/// need outlive the call.
+std::unique_ptr<TorchLayer>
+makeTorchLayer(TorchForm form, const TorchLayerCase &layer, unsigned threads);
+std::unique_ptr<TorchNetwork>
+makeTorchNetwork(TorchForm form, const GrowingNetwork &network,
+                 const NamedValues &parameters, const float *images,
+                 const int32_t *labels, unsigned threads);
+
+/// Name and version.
+std::string torchName();
+
+} // namespace cambium::bench
+
+#endif // CAMBIUM_BENCH_PEERS_LIBTORCH_H

@@ -1,0 +1,26 @@
+//===- NoLibTorch.cpp - Where LibTorch is not installed -------------------===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "LibTorch.h"
+
+using namespace cambium::bench;
+
+std::unique_ptr<TorchLayer>
+cambium::bench::makeTorchLayer(TorchForm, const TorchLayerCase &, unsigned) {
+  return nullptr;
+}
+
+std::unique_ptr<TorchNetwork>
+cambium::bench::makeTorchNetwork(TorchForm, const GrowingNetwork &,
+                                 const NamedValues &, const float *,
+                                 const int32_t *, unsigned) {
+  return nullptr;
+}
+
+std::string cambium::bench::torchName() {
+  return "none (built without LibTorch)";
+}
