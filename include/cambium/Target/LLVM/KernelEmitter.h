@@ -13,11 +13,22 @@
 //   * elementwise operations on tensors of one shape (with vectors over the
 //     last dimension, and inference-mode normalisation among them);
 //   * any other single operation;
+//   * `grow.fused_map` over branches, then elementwise operations on what it
+//     joins;
 //   * `grow.optimizer`.
 //
 // buffers  the kernel's operands, its results, then a workspace where
 //          LaunchSizes asks for one
 // dims     the extents of operands and results in that order
+//
+// Of a kernel over branches:
+//
+// buffers  the operands that branches share, the results that they share, a
+//          workspace, then for each branch its operands and its results
+// dims     the extents of shared operands, of one branch's operands, of shared
+//          results and of one branch's results, then the number of branches
+// bits     tensors of i1: each pixel has ceil(channels / 8) bytes, the first
+//          channel in the lowest bit; bits beyond the channels are zero
 //
 // Of an optimizer kernel:
 //
@@ -38,7 +49,7 @@
 #define CAMBIUM_TARGET_LLVM_KERNELEMITTER_H
 
 #include "cambium/IR/Grow.h"
-#include "cambium/Target/LLVM/Contraction.h"
+#include "cambium/Target/LLVM/BranchContraction.h"
 #include "cambium/Target/LLVM/LaunchSizes.h"
 #include "mlir/IR/BuiltinOps.h"
 
@@ -56,6 +67,31 @@ inline bool isVectorWidth(int64_t width) {
 /// computes. Fails, without a diagnostic, for other operations and for windows
 /// that are not static.
 mlir::FailureOr<ContractionSpec> contractionSpec(mlir::Operation *op);
+
+/// What a kernel over branches computes for the map's body, whatever its number
+/// of branches and its extents. A body is
+///
+///   * elementwise operations on inputs, then a contraction with a filter that
+///     is the branch's own, then elementwise operations, of which one result is
+///     joined by sum, mean or concat and any others are stored for each branch;
+///   * the same with a contraction for the gradient of an input, whose incoming
+///     gradient elementwise operations compute;
+///   * elementwise operations, then a contraction for the gradient of a filter
+///     and `grow.channel_sum`s, whose results are those of each branch.
+///
+/// Gradients may take the result of the forward contraction with the same
+/// window, input and filter, which is computed again. Bits need a contraction
+/// of one group. Fails, without a diagnostic, for all other bodies; emitKernel
+/// says what they lack.
+mlir::FailureOr<BranchSpec> branchSpec(FusedMapOp map);
+
+/// The contraction that `branchSpec(map)->contraction` describes. Only for maps
+/// that have a spec.
+mlir::Operation *branchContraction(FusedMapOp map);
+
+/// Lanes that the schedule of the map's kernel must have on a machine with
+/// vectors of `vectorWidth`: bits are stored in bytes.
+int64_t branchVectorWidth(FusedMapOp map, int64_t vectorWidth);
 
 /// Emits `<name>_phase0`, `<name>_phase1`, ... at the end of `into`, for
 /// vectors of `vectorWidth` floats: 4, 8 or 16. Where the kernel has a
