@@ -42,6 +42,8 @@ public:
   Value linear(const std::string &name, int64_t features) const;
   /// New bias parameter `name` [channels], zero at the start.
   Value bias(const std::string &name) const;
+  /// Product with a new parameter `name` [channels], one at the start.
+  Value channelScale(const std::string &name) const;
   Value batchNorm(const std::string &name, float momentum = 0.1f,
                   float epsilon = 1e-5f) const;
   Value relu() const;

@@ -278,6 +278,16 @@ Value Value::bias(const std::string &name) const {
   return undo.keep(impl.wrap(impl.make<BiasAddOp>({unwrap(handle), vector})));
 }
 
+Value Value::channelScale(const std::string &name) const {
+  Builder::Impl &impl = *builder->impl;
+  Builder::Undo undo(impl);
+  TensorValue vector =
+      impl.stored(name, impl.tensor({lastExtent(handle, "channelScale")}),
+                  ConstantAttr::get(impl.context.get(), 1.0), /*trained=*/true);
+  return undo.keep(
+      impl.wrap(impl.make<ChannelScaleOp>({unwrap(handle), vector})));
+}
+
 Value Value::batchNorm(const std::string &name, float momentum,
                        float epsilon) const {
   Builder::Impl &impl = *builder->impl;

@@ -116,6 +116,24 @@ BiasAddOp::buildGradients(OpBuilder &builder, ValueRange resultGradients,
   return success();
 }
 
+LogicalResult
+ChannelScaleOp::buildGradients(OpBuilder &builder, ValueRange resultGradients,
+                               ArrayRef<bool> needed,
+                               MutableArrayRef<Value> operandGradients) {
+  Value gradient = resultGradients[0];
+  Type type = getInput().getType();
+  if (needed[0])
+    operandGradients[0] =
+        ChannelScaleOp::create(builder, getLoc(), type, gradient, getScale());
+  if (needed[1]) {
+    Value product =
+        MulOp::create(builder, getLoc(), type, gradient, getInput());
+    operandGradients[1] =
+        ChannelSumOp::create(builder, getLoc(), getScale().getType(), product);
+  }
+  return success();
+}
+
 LogicalResult ReluOp::buildGradients(OpBuilder &builder,
                                      ValueRange resultGradients, ArrayRef<bool>,
                                      MutableArrayRef<Value> operandGradients) {

@@ -245,6 +245,15 @@ LogicalResult BiasAddOp::inferReturnTypes(MLIRContext *,
                        adaptor.getBias());
 }
 
+LogicalResult
+ChannelScaleOp::inferReturnTypes(MLIRContext *, std::optional<Location> loc,
+                                 Adaptor adaptor,
+                                 SmallVectorImpl<Type> &inferred) {
+  inferred.push_back(adaptor.getInput().getType());
+  return checkChannels(loc, "grow.channel_scale", "the scale",
+                       adaptor.getInput(), adaptor.getScale());
+}
+
 LogicalResult LeakyReluOp::verify() {
   double slope = getSlope().convertToDouble();
   if (slope >= 0.0 && slope <= 1.0)

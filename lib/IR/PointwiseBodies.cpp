@@ -107,6 +107,11 @@ Value BiasAddOp::buildScalar(OpBuilder &builder, Location loc, ValueRange in) {
   return formulaFor(builder, loc, in).add(in[0], in[1]);
 }
 
+Value ChannelScaleOp::buildScalar(OpBuilder &builder, Location loc,
+                                  ValueRange in) {
+  return formulaFor(builder, loc, in).mul(in[0], in[1]);
+}
+
 Value AddOp::buildScalar(OpBuilder &builder, Location loc, ValueRange in) {
   return formulaFor(builder, loc, in).add(in[0], in[1]);
 }

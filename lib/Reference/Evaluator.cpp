@@ -1,4 +1,4 @@
-//===- Evaluator.cpp - Runs functions, kernels and maps -------------------===//
+//===- Evaluator.cpp - Runs functions and their operations ----------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -31,17 +31,15 @@ static SmallVector<Value> tiedValues(Operation *op) {
   }
   if (auto norm = dyn_cast<BatchNormGradOp>(op))
     return {norm.getInput(), norm.getGradient(), norm.getDInput()};
-  if (isa<BiasAddOp, BatchNormOp, MaxPool2DGradOp, MseGradOp,
-          SoftmaxCrossEntropyGradOp>(op))
+  if (auto grad = dyn_cast<BitsGradOp>(op))
+    return {grad.getBits(), grad.getGradient(), grad.getResult()};
+  if (isa<BiasAddOp, ChannelScaleOp, BatchNormOp, MaxPool2DGradOp, MseGradOp,
+          SoftmaxCrossEntropyGradOp, SignBitsOp, BarrierOp>(op))
     return {op->getOperand(0), op->getResult(0)};
   return {};
 }
 
-/// The shape of a value as far as the block's types, the values computed so far
-/// and the shapes of its results determine it.
-static Shape knownShape(Value wanted, Block &block,
-                        const DenseMap<Value, ReferenceTensor> &values,
-                        ArrayRef<Shape> results) {
+Shape Evaluator::Frame::knownShape(Value wanted) const {
   DenseMap<Value, Shape> known;
   auto note = [&](Value value) -> Shape & {
     auto [entry, isNew] = known.try_emplace(value);
@@ -69,18 +67,6 @@ static Shape knownShape(Value wanted, Block &block,
     }
   }
   return note(wanted);
-}
-
-/// The same elements under another rank, as kernels take buffers: leading
-/// dimensions collapse into the first.
-static Shape collapseTo(ArrayRef<int64_t> shape, size_t rank) {
-  if (rank == 0 || shape.size() <= rank)
-    return Shape(shape);
-  ArrayRef<int64_t> leading = shape.drop_back(rank - 1);
-  Shape collapsed = {isKnown(leading) ? ReferenceTensor::elementsOf(leading)
-                                      : ShapedType::kDynamic};
-  llvm::append_range(collapsed, shape.take_back(rank - 1));
-  return collapsed;
 }
 
 //===----------------------------------------------------------------------===//
@@ -118,7 +104,7 @@ FailureOr<Tensors> Evaluator::call(func::FuncOp function,
   ++depth;
   llvm::scope_exit leave([&] { --depth; });
   Block &body = function.getBody().front();
-  Frame frame = {body, DenseMap<Value, ReferenceTensor>(), {}, {}};
+  Frame frame(body);
   for (auto [argument, input] : llvm::zip_equal(body.getArguments(), inputs))
     frame.values[argument] = input;
   for (Type type : function.getResultTypes())
@@ -155,6 +141,7 @@ LogicalResult Evaluator::evaluate(Operation *op, Frame &frame) {
       })
       .Case([&](func::CallOp call) { return evaluateCall(call, frame); })
       .Case([&](MapOp map) { return evaluateMap(map, frame); })
+      .Case([&](FusedMapOp map) { return evaluateFusedMap(map, frame); })
       .Case([&](LaunchOp launch) { return evaluateLaunch(launch, frame); })
       .Default([&](Operation *other) { return evaluatePure(other, frame); });
 }
@@ -179,115 +166,6 @@ LogicalResult Evaluator::evaluateCall(func::CallOp op, Frame &frame) {
   FailureOr<Tensors> results = call(callee, inputs);
   if (failed(results))
     return failure();
-  define(op, std::move(*results), frame);
-  return success();
-}
-
-//===----------------------------------------------------------------------===//
-// Maps
-//===----------------------------------------------------------------------===//
-
-/// Joins the branches' results into `joined`, which holds zeros.
-static void joinBranches(Reduction reduction,
-                         ArrayRef<ReferenceTensor> branches,
-                         ReferenceTensor &joined) {
-  double weight = reduction == Reduction::Mean
-                      ? 1.0 / static_cast<double>(branches.size())
-                      : 1.0;
-  for (auto [index, branch] : llvm::enumerate(branches)) {
-    int64_t width = branch.shape.empty() ? 1 : branch.shape.back();
-    for (int64_t i = 0; i < branch.elements(); ++i) {
-      if (reduction == Reduction::Concat)
-        joined.data[(i / width * branches.size() + index) * width + i % width] =
-            branch.data[i];
-      else
-        joined.data[i] += weight * branch.data[i];
-    }
-  }
-}
-
-LogicalResult Evaluator::evaluateMap(MapOp op, Frame &frame) {
-  Block &body = op.getBody().front();
-  Shape shape = shapeOf(op.getType());
-  Shape branchShape = shape;
-  if (op.getReduction() == Reduction::Concat)
-    branchShape.back() = ShapedType::kDynamic;
-  Tensors branches;
-  for (int64_t i = 0, e = static_cast<int64_t>(op.getBranches()); i < e; ++i) {
-    Frame branch = {
-        body, DenseMap<Value, ReferenceTensor>(), {branchShape}, frame.launch};
-    SmallVector<Value> operands(op.getInputs());
-    llvm::append_range(operands, op.getTuple(i));
-    for (auto [argument, operand] :
-         llvm::zip_equal(body.getArguments(), operands))
-      branch.values[argument] = frame.values.find(operand)->second;
-    FailureOr<Tensors> result = run(branch);
-    if (failed(result))
-      return failure();
-    if (!branches.empty() && branches[0].shape != result->front().shape)
-      return op.emitOpError("has branches of different extents");
-    branches.push_back(std::move(result->front()));
-  }
-  if (!branches.empty()) {
-    shape = branches[0].shape;
-    if (op.getReduction() == Reduction::Concat)
-      shape.back() *= static_cast<int64_t>(branches.size());
-  } else if (!shape.empty() && !op.getInputs().empty()) {
-    const Shape &input = frame.values.find(op.getInputs()[0])->second.shape;
-    if (!input.empty() && ShapedType::isDynamic(shape[0]))
-      shape[0] = input[0];
-  }
-  if (!isKnown(shape))
-    return op.emitOpError() << "without branches has a result of extents "
-                            << toString(shape) << " here";
-  ReferenceTensor joined(shape);
-  joinBranches(op.getReduction(), branches, joined);
-  define(op, {std::move(joined)}, frame);
-  return success();
-}
-
-//===----------------------------------------------------------------------===//
-// Launches
-//===----------------------------------------------------------------------===//
-
-LogicalResult Evaluator::evaluateLaunch(LaunchOp op, Frame &frame) {
-  auto kernel = symbols.lookup<KernelOp>(op.getKernel());
-  if (!kernel)
-    return op.emitOpError()
-           << "runs '" << op.getKernel() << "', which is not a grow.kernel";
-  Block &body = kernel.getBody().front();
-  Frame inner = {body, DenseMap<Value, ReferenceTensor>(), {}, op};
-  for (auto [argument, operand] :
-       llvm::zip_equal(body.getArguments(), op.getOperands())) {
-    ReferenceTensor value = frame.values.find(operand)->second;
-    value.shape = collapseTo(
-        value.shape, cast<RankedTensorType>(argument.getType()).getRank());
-    if (!agree(value.shape, shapeOf(argument.getType())))
-      return op.emitOpError()
-             << "passes extents " << toString(value.shape)
-             << " where the kernel takes " << argument.getType();
-    inner.values[argument] = std::move(value);
-  }
-  for (auto [type, yielded] : llvm::zip_equal(
-           op.getResultTypes(), body.getTerminator()->getOperandTypes()))
-    inner.results.push_back(
-        collapseTo(shapeOf(type), cast<RankedTensorType>(yielded).getRank()));
-  FailureOr<Tensors> results = run(inner);
-  if (failed(results))
-    return failure();
-  for (auto [result, type] : llvm::zip_equal(*results, op.getResultTypes())) {
-    Shape shape = shapeOf(type);
-    if (result.shape.size() == shape.size())
-      refine(shape, result.shape);
-    else if (!shape.empty() && ShapedType::isDynamic(shape[0])) {
-      int64_t row = ReferenceTensor::elementsOf(ArrayRef(shape).drop_front());
-      shape[0] = row > 0 ? result.elements() / row : 0;
-    }
-    if (ReferenceTensor::elementsOf(shape) != result.elements())
-      return op.emitOpError() << "gives extents " << toString(result.shape)
-                              << " for a result of type " << type;
-    result.shape = shape;
-  }
   define(op, std::move(*results), frame);
   return success();
 }
@@ -381,9 +259,8 @@ LogicalResult Evaluator::evaluatePure(Operation *op, Frame &frame) {
   SmallVector<const ReferenceTensor *> in;
   for (Value operand : op->getOperands())
     in.push_back(&frame.values.find(operand)->second);
-  FailureOr<SmallVector<Shape>> shapes = inferShapes(op, in, [&](Value value) {
-    return knownShape(value, frame.block, frame.values, frame.results);
-  });
+  FailureOr<SmallVector<Shape>> shapes =
+      inferShapes(op, in, [&](Value value) { return frame.knownShape(value); });
   if (failed(shapes) || failed(checkLabels(op, in)))
     return failure();
   Tensors out;

@@ -51,12 +51,21 @@ public:
 private:
   /// A block while it runs.
   struct Frame {
+    explicit Frame(mlir::Block &block) : block(block) {}
+
+    /// The shape of a value as far as the block's types, the values computed so
+    /// far and the shapes of its results determine it.
+    Shape knownShape(mlir::Value wanted) const;
+
     mlir::Block &block;
     llvm::DenseMap<mlir::Value, ReferenceTensor> values;
     /// Extents that the block's results must have.
     llvm::SmallVector<Shape> results;
     /// The launch whose kernel runs, or null.
     grow::LaunchOp launch;
+    /// Of a kernel over branches, for each branch in turn: the operands that
+    /// are its own, and once they are computed the results that are.
+    Tensors tuples, each;
   };
 
   mlir::FailureOr<Tensors> run(Frame &frame);
@@ -64,6 +73,11 @@ private:
   mlir::LogicalResult evaluateGet(grow::GetOp op, Frame &frame);
   mlir::LogicalResult evaluateCall(mlir::func::CallOp op, Frame &frame);
   mlir::LogicalResult evaluateMap(grow::MapOp op, Frame &frame);
+  mlir::LogicalResult evaluateFusedMap(grow::FusedMapOp op, Frame &frame);
+  mlir::FailureOr<Tensors> runBranch(grow::FusedMapOp op, int64_t branch,
+                                     int64_t branches, Frame &frame);
+  mlir::FailureOr<Frame> enterKernel(grow::LaunchOp op, grow::KernelOp kernel,
+                                     const Frame &frame);
   mlir::LogicalResult evaluateLaunch(grow::LaunchOp op, Frame &frame);
   mlir::LogicalResult evaluateUpdate(grow::UpdateOp op, Frame &frame);
   mlir::LogicalResult evaluateOptimizer(grow::OptimizerOp op, Frame &frame);

@@ -89,6 +89,7 @@ static Shape statedShape(Operation *op, Inputs in) {
         refineExtent(shape, 0, in[0]->shape.front());
         refineReshape(shape, in[0]->elements());
       })
+      .Case([&](SignBitsOp) { shape = in[0]->shape; })
       .Case([&](FillOp) {
         if (!in.empty())
           refineExtent(shape, 0, in[0]->shape.front());
@@ -135,8 +136,12 @@ cambium::inferShapes(Operation *op, Inputs in,
                      llvm::function_ref<Shape(Value)> known) {
   // The operation's own inference and verifier, asked again with the extents of
   // the run, find operands that do not fit together.
-  OwningOpRef<ModuleOp> home = ModuleOp::create(op->getLoc());
-  Block &block = *home->getBody();
+  // Operations on bits want a fused map around them.
+  OpBuilder builder(op->getContext());
+  OwningOpRef<FusedMapOp> home = FusedMapOp::create(
+      builder, op->getLoc(), TypeRange(), builder.getI64IntegerAttr(1),
+      builder.getArrayAttr({}), ValueRange(), ValueRange(), ValueRange());
+  Block &block = home->getBody().emplaceBlock();
   IRMapping mapping;
   for (auto [operand, tensor] : llvm::zip_equal(op->getOperands(), in)) {
     auto type = cast<RankedTensorType>(operand.getType());

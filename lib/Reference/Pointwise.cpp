@@ -39,6 +39,10 @@ Unary unaryOf(mlir::Operation *op) {
       })
       .Case([](GeluOp) { return [](double x) { return x * normalCdf(x); }; })
       .Case([](SiluOp) { return [](double x) { return x * sigmoid(x); }; })
+      .Case([](SignBitsOp) {
+        return [](double x) { return x > 0.0 ? 1.0 : 0.0; };
+      })
+      .Case([](BarrierOp) { return [](double x) { return x; }; })
       .Case([](TanhOp) { return [](double x) { return std::tanh(x); }; })
       .Case([](SigmoidOp) { return sigmoid; })
       .Case<ScaleOp, WeightScaleOp>([](auto scale) {
@@ -62,6 +66,12 @@ Binary binaryOf(mlir::Operation *op) {
         return
             [slope](double y, double dy) { return y > 0.0 ? dy : slope * dy; };
       })
+      .Case([](BitsGradOp grad) {
+        double slope = grad.getSlope().convertToDouble();
+        return [slope](double bit, double dy) {
+          return bit != 0.0 ? dy : slope * dy;
+        };
+      })
       .Case([](GeluGradOp) {
         return [](double x, double dy) {
           return dy * (normalCdf(x) + x * normalPdf(x));
@@ -82,11 +92,13 @@ Binary binaryOf(mlir::Operation *op) {
       .Default(Binary());
 }
 
-void biasAdd(const ReferenceTensor &x, const ReferenceTensor &bias,
-             ReferenceTensor &y) {
-  int64_t channels = bias.elements();
+/// Joins each element with its channel's of a vector.
+template <typename Function>
+void withChannels(const ReferenceTensor &x, const ReferenceTensor &vector,
+                  ReferenceTensor &y, Function function) {
+  int64_t channels = vector.elements();
   for (int64_t i = 0; i < x.elements(); ++i)
-    y.data[i] = x.data[i] + bias.data[i % channels];
+    y.data[i] = function(x.data[i], vector.data[i % channels]);
 }
 
 void weightSum(Inputs terms, ReferenceTensor &sum) {
@@ -99,7 +111,11 @@ void weightSum(Inputs terms, ReferenceTensor &sum) {
 
 bool cambium::computePointwise(mlir::Operation *op, Inputs in, Outputs out) {
   if (mlir::isa<BiasAddOp>(op)) {
-    biasAdd(*in[0], *in[1], out[0]);
+    withChannels(*in[0], *in[1], out[0], std::plus<double>());
+    return true;
+  }
+  if (mlir::isa<ChannelScaleOp>(op)) {
+    withChannels(*in[0], *in[1], out[0], std::multiplies<double>());
     return true;
   }
   if (mlir::isa<WeightSumOp>(op)) {

@@ -273,6 +273,13 @@ OpCase biasAdd(Random &random) {
           x};
 }
 
+OpCase channelScale(Random &random) {
+  Shape x = image(random);
+  return {{{Kind::Activation, x}, {Kind::Weight, {x.back()}}},
+          "%y = grow.channel_scale %0, %1 : ($0, $1) -> $y",
+          x};
+}
+
 OpCase batchNorm(Random &random, bool images) {
   Shape x = images ? Shape{random.draw(2, 4), random.draw(1, 6),
                            random.draw(2, 6), random.channels()}
@@ -467,6 +474,7 @@ std::vector<Generator> makeGenerators() {
        }},
       {"linear", linear},
       {"bias_add", biasAdd},
+      {"channel_scale", channelScale},
       {"relu", [](R &r) { return unary(r, "relu %0"); }},
       {"leaky_relu", [](R &r) { return unary(r, "leaky_relu %0 slope 0.2"); }},
       {"gelu", [](R &r) { return unary(r, "gelu %0"); }},

@@ -176,6 +176,28 @@ def Grow_BiasAddOp : Grow_PointwiseOp<"bias_add",
   }];
 }
 
+def Grow_ChannelScaleOp : Grow_PointwiseOp<"channel_scale",
+    [Grow_InfersType, Grow_Differentiable]> {
+  let summary = "Product with a vector over the last dimension";
+  let description = [{
+    `y[..., c] = x[..., c] * s[c]`, such as the learned scale of a branch.
+
+    Example:
+
+    ```mlir
+    %y = grow.channel_scale %x, %s : (tensor<?x28x28x32xf32>, tensor<32xf32>) -> tensor<?x28x28x32xf32>
+    ```
+  }];
+  let arguments = (ins Grow_Tensor:$input, Grow_Vector:$scale);
+  let results = (outs Grow_Tensor:$result);
+  let assemblyFormat = [{
+    $input `,` $scale attr-dict `:` functional-type(operands, results)
+  }];
+  let extraClassDeclaration = [{
+    bool isChannelOperand(unsigned index) { return index == 1; }
+  }];
+}
+
 def Grow_ReluOp : Grow_UnaryOp<"relu", [Idempotent]> {
   let summary = "max(x, 0)";
   let description = [{
