@@ -19,13 +19,12 @@ Extents<I64> ContractionEmitter::extents(Value dims) {
   });
 }
 
-I64 ContractionEmitter::rowColumns(I64 row, I64 columns, I64 pixels) {
+I64 TileEmitter::rowColumns(I64 row, I64 columns, I64 pixels) {
   return pointwise() ? minOf(columns, pixels - row * columns) : columns;
 }
 
-void ContractionEmitter::copyRow(Value from, I64 existing, I64 channels,
-                                 Value to, I64 groupChannels,
-                                 I64 scratchColumns) {
+void TileEmitter::copyRow(Value from, I64 existing, I64 channels, Value to,
+                          I64 groupChannels, I64 scratchColumns) {
   int64_t skipped = std::max<int64_t>(-columns.shift, 0);
   I64 left = minOf(std::max<int64_t>(columns.shift, 0), scratchColumns);
   I64 count = maxOf(minOf(existing - skipped, scratchColumns - left), I64(0));
@@ -46,7 +45,7 @@ void ContractionEmitter::copyRow(Value from, I64 existing, I64 channels,
   });
 }
 
-ContractionEmitter::Run ContractionEmitter::tapRun(I64 columnClass, I64 run) {
+TileEmitter::Run TileEmitter::tapRun(I64 columnClass, I64 run) {
   SmallVector<int64_t> column, firstTap, numTaps;
   for (const auto &runs : columns.classes)
     for (const TapRun &tapRun : runs) {
@@ -59,10 +58,9 @@ ContractionEmitter::Run ContractionEmitter::tapRun(I64 columnClass, I64 run) {
           k.lookUp(numTaps, index)};
 }
 
-ContractionEmitter::Values
-ContractionEmitter::accumulate(Values accumulators, int64_t tile, I64 count,
-                               ArrayRef<Value> left, I64 leftStep,
-                               Value right) {
+TileEmitter::Values TileEmitter::accumulate(Values accumulators, int64_t tile,
+                                            I64 count, ArrayRef<Value> left,
+                                            I64 leftStep, Value right) {
   return k.loop(0, count, accumulators, [&](I64 step, ValueRange carried) {
     Values rights, next;
     for (int64_t v = 0; v < schedule.vectors; ++v)
@@ -78,12 +76,11 @@ ContractionEmitter::accumulate(Values accumulators, int64_t tile, I64 count,
   });
 }
 
-ContractionEmitter::Values ContractionEmitter::zeroTile(int64_t tile) {
+TileEmitter::Values TileEmitter::zeroTile(int64_t tile) {
   return Values(tile * schedule.vectors, k.zeroVector());
 }
 
-void ContractionEmitter::forTiles(I64 rows,
-                                  function_ref<void(int64_t, I64)> body) {
+void TileEmitter::forTiles(I64 rows, function_ref<void(int64_t, I64)> body) {
   TileCounts<I64> counts = countTiles(schedule, rows);
   k.loop(0, counts.tiles,
          [&](I64 index) { body(schedule.tile, index * schedule.tile); });
@@ -109,8 +106,10 @@ void emitContraction(OpBuilder &builder, Location loc, StringRef kernelName,
                      const ContractionSchedule &schedule,
                      const ContractionLayout &layout, EpilogueFn epilogue) {
   KernelBuilder kernel(builder, loc, schedule.vectorWidth);
-  ContractionEmitter emitter{kernel,   kernelName,       spec, schedule, layout,
-                             epilogue, planColumns(spec)};
+  ContractionEmitter emitter{{kernel, spec, schedule, planColumns(spec)},
+                             kernelName,
+                             layout,
+                             epilogue};
   if (spec.kind == ContractionSpec::Kind::BackwardFilter)
     emitFilterContraction(emitter);
   else

@@ -13,22 +13,17 @@
 
 namespace cambium {
 
-/// The contraction being emitted.
-struct ContractionEmitter {
+/// Register tiles of a contraction, wherever its tensors lie.
+struct TileEmitter {
   using Values = llvm::SmallVector<mlir::Value>;
 
   KernelBuilder &k;
-  llvm::StringRef kernelName;
   const ContractionSpec &spec;
   const ContractionSchedule &schedule;
-  const ContractionLayout &layout;
-  EpilogueFn epilogue;
   ColumnPlan columns;
 
   int64_t block() const { return schedule.vectors * schedule.vectorWidth; }
   bool pointwise() const { return isPointwise(spec); }
-
-  Extents<I64> extents(mlir::Value dims);
 
   /// Columns of a row that exist: fewer than `columns` only in the last row of
   /// flat pixels.
@@ -56,6 +51,15 @@ struct ContractionEmitter {
 
   /// Calls `body(tile, first)` for each tile of a run of rows.
   void forTiles(I64 rows, llvm::function_ref<void(int64_t, I64)> body);
+};
+
+/// The contraction being emitted.
+struct ContractionEmitter : TileEmitter {
+  llvm::StringRef kernelName;
+  const ContractionLayout &layout;
+  EpilogueFn epilogue;
+
+  Extents<I64> extents(mlir::Value dims);
 
   /// Passes an accumulator through the epilogue and stores it.
   void finish(mlir::Value accumulator, I64 offset, I64 channel,

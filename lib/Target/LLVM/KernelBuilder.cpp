@@ -226,11 +226,11 @@ Value KernelBuilder::loadInt64(Value base, int64_t index) {
   return LLVM::LoadOp::create(builder, loc, type, address);
 }
 
-Value KernelBuilder::loadPointer(Value base, int64_t index) {
+Value KernelBuilder::loadPointer(Value base, I64 index) {
   Type type = base.getType();
-  Value address =
-      LLVM::GEPOp::create(builder, loc, type, type, base,
-                          ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(index)});
+  Value address = LLVM::GEPOp::create(
+      builder, loc, type, type, base,
+      ArrayRef<LLVM::GEPArg>{LLVM::GEPArg(index.in(*this))});
   return LLVM::LoadOp::create(builder, loc, type, address);
 }
 
@@ -285,7 +285,8 @@ void cambium::emitPhase(KernelBuilder &kernel, StringRef kernelName,
   for (int64_t index = 0; index < numBuffers; ++index)
     buffers.push_back(kernel.loadPointer(function.getArgument(0), index));
   emit({buffers, function.getArgument(1), I64(kernel, function.getArgument(2)),
-        I64(kernel, function.getArgument(3)), function.getArgument(4)});
+        I64(kernel, function.getArgument(3)), function.getArgument(4),
+        function.getArgument(0)});
   func::ReturnOp::create(builder, kernel.loc);
 }
 

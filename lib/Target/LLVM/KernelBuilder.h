@@ -106,7 +106,7 @@ public:
   void copy(mlir::Value to, mlir::Value from, I64 count);
   void fillZero(mlir::Value to, I64 count);
   mlir::Value loadInt64(mlir::Value base, int64_t index);
-  mlir::Value loadPointer(mlir::Value base, int64_t index);
+  mlir::Value loadPointer(mlir::Value base, I64 index);
 
   mlir::Value zeroFloat();
   mlir::Value zeroVector();
@@ -123,6 +123,9 @@ struct PhaseArguments {
   mlir::Value dims;
   I64 begin, end;
   mlir::Value scratch;
+  /// The array that holds `buffers` and, for kernels of branches, the pointers
+  /// of each branch after them.
+  mlir::Value pointers;
 };
 void emitPhase(KernelBuilder &kernel, llvm::StringRef kernelName,
                unsigned phase, int64_t numBuffers,

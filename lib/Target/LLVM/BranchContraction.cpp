@@ -1,0 +1,174 @@
+//===- BranchContraction.cpp - Emits contractions of many branches --------===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "BranchEmitter.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+
+using namespace mlir;
+
+namespace cambium {
+
+using Kind = ContractionSpec::Kind;
+using Join = BranchSpec::Join;
+
+bool isWinograd(const ContractionSpec &spec) {
+  return !spec.linear && spec.kernelH == 3 && spec.kernelW == 3 &&
+         spec.strideH == 1 && spec.strideW == 1 && spec.dilationH == 1 &&
+         spec.dilationW == 1 && spec.groups == 1 && spec.padTop <= 2 &&
+         spec.padBottom <= 2 && spec.padLeft <= 2 && spec.padRight <= 2;
+}
+
+Extents<int64_t> branchExtents(const BranchSpec &spec,
+                               const BranchLayout &layout,
+                               ArrayRef<int64_t> dims) {
+  return readBranchExtents<int64_t>(spec, layout,
+                                    [&](int64_t index) { return dims[index]; });
+}
+
+Extents<I64> BranchEmitter::extents(Value dims) {
+  return readBranchExtents<I64>(spec, layout, [&](int64_t index) {
+    return I64(k, k.loadInt64(dims, index));
+  });
+}
+
+I64 BranchEmitter::branches(Value dims) {
+  return I64(k, k.loadInt64(dims, layout.branchesDim));
+}
+
+void BranchEmitter::phase(unsigned index,
+                          function_ref<void(const PhaseArguments &)> emit) {
+  emitPhase(k, kernelName, index, layout.numShared, emit);
+}
+
+BranchEmitter::Values BranchEmitter::tuple(const PhaseArguments &arguments,
+                                           I64 branch) {
+  Values pointers;
+  I64 first = branch * layout.tupleSize + layout.numShared;
+  for (int64_t index = 0; index < layout.tupleSize; ++index)
+    pointers.push_back(k.loadPointer(arguments.pointers, first + index));
+  return pointers;
+}
+
+Value BranchEmitter::buffer(const BranchSlot &slot,
+                            const PhaseArguments &arguments,
+                            ArrayRef<Value> tuple) {
+  return slot.perBranch ? tuple[slot.buffer] : arguments.buffers[slot.buffer];
+}
+
+BranchPoint BranchEmitter::point(const PhaseArguments &arguments, I64 branch,
+                                 I64 branches, ArrayRef<Value> tuple, I64 pixel,
+                                 I64 channel, I64 channels, Value mask) {
+  return {branch.in(k),   branches.in(k), pixel.in(k),       channel.in(k),
+          channels.in(k), mask,           arguments.buffers, tuple};
+}
+
+/// Offset of the point in a tensor of one branch, or in one that holds the
+/// channels of all branches.
+static I64 offsetOf(KernelBuilder &k, const BranchPoint &point, bool whole) {
+  I64 pixel(k, point.pixel), channel(k, point.channel);
+  I64 channels(k, point.channels);
+  if (!whole)
+    return pixel * channels + channel;
+  I64 branch(k, point.branch), branches(k, point.branches);
+  return (pixel * branches + branch) * channels + channel;
+}
+
+Value BranchEmitter::load(const BranchSlot &slot, bool sliced,
+                          const BranchPoint &point) {
+  Value base =
+      slot.perBranch ? point.tuple[slot.buffer] : point.shared[slot.buffer];
+  return k.load(base, offsetOf(k, point, sliced), point.mask);
+}
+
+Value BranchEmitter::input(const BranchPoint &point) {
+  Value element = load(layout.input, /*sliced=*/false, point);
+  return hooks.input ? hooks.input(k.builder, k.loc, element, point) : element;
+}
+
+Value BranchEmitter::gradient(Value accumulator, const BranchPoint &point) {
+  if (hooks.gradient)
+    return hooks.gradient(k.builder, k.loc, accumulator, point);
+  return load(layout.gradient, layout.slicedGradient, point);
+}
+
+void BranchEmitter::join(Value accumulator, const BranchPoint &point) {
+  Value value = hooks.epilogue
+                    ? hooks.epilogue(k.builder, k.loc, accumulator, point)
+                    : accumulator;
+  bool concat = spec.join == Join::Concat;
+  Value base = point.shared[layout.result.buffer];
+  I64 offset = offsetOf(k, point, concat);
+  if (concat) {
+    if (hooks.finish)
+      value = hooks.finish(k.builder, k.loc, value, point);
+    k.store(value, base, offset, point.mask);
+    return;
+  }
+
+  I64 branch(k, point.branch), branches(k, point.branches);
+  value = k.ifThenYield(
+      k.less(0, branch),
+      [&]() -> Values {
+        return {k.add(k.load(base, offset, point.mask), value)};
+      },
+      value)[0];
+  bool mean = spec.join == Join::Mean;
+  if (mean || hooks.finish)
+    value = k.ifThenYield(
+        k.equal(branch + 1, branches),
+        [&]() -> Values {
+          Value joined = value;
+          if (mean) {
+            Value count = arith::SIToFPOp::create(
+                k.builder, k.loc, k.builder.getF32Type(), point.branches);
+            Value one = arith::ConstantOp::create(k.builder, k.loc,
+                                                  k.builder.getF32FloatAttr(1));
+            Value scale = k.broadcast(
+                arith::DivFOp::create(k.builder, k.loc, one, count));
+            joined = arith::MulFOp::create(k.builder, k.loc, joined, scale);
+          }
+          if (!hooks.finish)
+            return {joined};
+          BranchPoint shared = point;
+          shared.branch = Value();
+          shared.tuple = {};
+          return {hooks.finish(k.builder, k.loc, joined, shared)};
+        },
+        value)[0];
+  k.store(value, base, offset, point.mask);
+}
+
+void emitBranches(OpBuilder &builder, Location loc, StringRef kernelName,
+                  const BranchSpec &spec, const ContractionSchedule &schedule,
+                  const BranchLayout &layout, const BranchHooks &hooks) {
+  KernelBuilder kernel(builder, loc, schedule.vectorWidth);
+  BranchEmitter emitter{kernel, kernelName, spec, schedule, layout, hooks};
+  switch (spec.contraction.kind) {
+  case Kind::Forward:
+    return emitBranchRows(emitter);
+  case Kind::BackwardData:
+    return emitBranchRows(emitter);
+  case Kind::BackwardFilter:
+    return;
+  }
+}
+
+LaunchSizes branchesLaunch(const BranchSpec &spec,
+                           const ContractionSchedule &schedule,
+                           const BranchLayout &layout, ArrayRef<int64_t> dims) {
+  switch (spec.contraction.kind) {
+  case Kind::Forward:
+    return branchRowsLaunch(spec, schedule, layout, dims);
+  case Kind::BackwardData:
+    return branchRowsLaunch(spec, schedule, layout, dims);
+  case Kind::BackwardFilter:
+    return {};
+  }
+  return {};
+}
+
+} // namespace cambium
