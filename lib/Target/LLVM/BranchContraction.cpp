@@ -95,6 +95,36 @@ Value BranchEmitter::gradient(Value accumulator, const BranchPoint &point) {
   return load(layout.gradient, layout.slicedGradient, point);
 }
 
+void BranchEmitter::inputRow(TileEmitter &tiles,
+                             const PhaseArguments &arguments, I64 branches,
+                             I64 firstPixel, I64 existing, I64 firstChannel,
+                             I64 groupChannels, I64 channels, Value to,
+                             I64 scratchColumns) {
+  if (!hooks.input) {
+    Value from = k.at(arguments.buffers[layout.input.buffer],
+                      firstPixel * channels + firstChannel);
+    return tiles.copyRow(from, existing, channels, to, groupChannels,
+                         scratchColumns);
+  }
+  TileEmitter::RowSpan span = tiles.rowSpan(existing, scratchColumns);
+  I64 first = firstPixel + span.skipped;
+  Value row = k.at(to, span.left * groupChannels);
+  tiles.clearMargins(to, existing, groupChannels, scratchColumns);
+  k.loop(0, span.count, [&](I64 column) {
+    k.forVectors(groupChannels, [&](I64 channel, Value mask) {
+      BranchPoint at{Value(),
+                     branches.in(k),
+                     (first + column).in(k),
+                     (firstChannel + channel).in(k),
+                     channels.in(k),
+                     mask,
+                     arguments.buffers,
+                     {}};
+      k.store(input(at), row, column * groupChannels + channel, mask);
+    });
+  });
+}
+
 void BranchEmitter::join(Value accumulator, const BranchPoint &point) {
   Value value = hooks.epilogue
                     ? hooks.epilogue(k.builder, k.loc, accumulator, point)

@@ -8,8 +8,7 @@
 #ifndef CAMBIUM_LIB_TARGET_LLVM_BRANCHEMITTER_H
 #define CAMBIUM_LIB_TARGET_LLVM_BRANCHEMITTER_H
 
-#include "ContractionPlan.h"
-#include "KernelBuilder.h"
+#include "ContractionEmitter.h"
 #include "cambium/Target/LLVM/BranchContraction.h"
 
 namespace cambium {
@@ -89,6 +88,14 @@ struct BranchEmitter {
   mlir::Value input(const BranchPoint &point);
   /// `accumulator` is null without recomputation.
   mlir::Value gradient(mlir::Value accumulator, const BranchPoint &point);
+
+  /// Copies a group's channels of a row of x, through the hook, into a scratch
+  /// row of `tiles`: `existing` pixels from `firstPixel` on, `groupChannels` of
+  /// `channels` from `firstChannel` on.
+  void inputRow(TileEmitter &tiles, const PhaseArguments &arguments,
+                I64 branches, I64 firstPixel, I64 existing, I64 firstChannel,
+                I64 groupChannels, I64 channels, mlir::Value to,
+                I64 scratchColumns);
 
   /// Forward and BackwardData: passes an accumulator through the epilogue and
   /// joins it with those of the branches before, which lie in the result; the

@@ -23,24 +23,36 @@ I64 TileEmitter::rowColumns(I64 row, I64 columns, I64 pixels) {
   return pointwise() ? minOf(columns, pixels - row * columns) : columns;
 }
 
-void TileEmitter::copyRow(Value from, I64 existing, I64 channels, Value to,
-                          I64 groupChannels, I64 scratchColumns) {
+TileEmitter::RowSpan TileEmitter::rowSpan(I64 existing, I64 scratchColumns) {
   int64_t skipped = std::max<int64_t>(-columns.shift, 0);
   I64 left = minOf(std::max<int64_t>(columns.shift, 0), scratchColumns);
-  I64 count = maxOf(minOf(existing - skipped, scratchColumns - left), I64(0));
+  return {left, skipped,
+          maxOf(minOf(existing - skipped, scratchColumns - left), I64(0))};
+}
+
+void TileEmitter::clearMargins(Value row, I64 existing, I64 groupChannels,
+                               I64 scratchColumns) {
+  RowSpan span = rowSpan(existing, scratchColumns);
   if (columns.shift > 0)
-    k.fillZero(to, left * groupChannels);
-  k.fillZero(k.at(to, (left + count) * groupChannels),
-             (scratchColumns - left - count) * groupChannels);
+    k.fillZero(row, span.left * groupChannels);
+  k.fillZero(k.at(row, (span.left + span.count) * groupChannels),
+             (scratchColumns - span.left - span.count) * groupChannels);
+}
+
+void TileEmitter::copyRow(Value from, I64 existing, I64 channels, Value to,
+                          I64 groupChannels, I64 scratchColumns) {
+  RowSpan span = rowSpan(existing, scratchColumns);
+  clearMargins(to, existing, groupChannels, scratchColumns);
   if (spec.groups == 1) {
-    k.copy(k.at(to, left * groupChannels), k.at(from, channels * skipped),
-           count * groupChannels);
+    k.copy(k.at(to, span.left * groupChannels),
+           k.at(from, channels * span.skipped), span.count * groupChannels);
     return;
   }
-  k.loop(0, count, [&](I64 column) {
+  k.loop(0, span.count, [&](I64 column) {
     k.loop(0, groupChannels, [&](I64 channel) {
-      Value value = k.loadFloat(from, (column + skipped) * channels + channel);
-      k.storeFloat(value, to, (left + column) * groupChannels + channel);
+      Value value =
+          k.loadFloat(from, (column + span.skipped) * channels + channel);
+      k.storeFloat(value, to, (span.left + column) * groupChannels + channel);
     });
   });
 }

@@ -29,6 +29,16 @@ struct TileEmitter {
   /// flat pixels.
   I64 rowColumns(I64 row, I64 columns, I64 pixels);
 
+  /// The columns of a source row that lie in a scratch row: `count` from
+  /// `skipped` on, at scratch column `left`.
+  struct RowSpan {
+    I64 left, skipped, count;
+  };
+  RowSpan rowSpan(I64 existing, I64 scratchColumns);
+  /// Zeros the rest of a scratch row.
+  void clearMargins(mlir::Value row, I64 existing, I64 groupChannels,
+                    I64 scratchColumns);
+
   /// Copies the columns of one group's channels into a scratch row and zeros
   /// the rest of it. `from` is the row's first float of the group.
   void copyRow(mlir::Value from, I64 existing, I64 channels, mlir::Value to,

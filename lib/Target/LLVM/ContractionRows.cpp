@@ -16,103 +16,26 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "ContractionEmitter.h"
+#include "ContractionRows.h"
 
 using namespace mlir;
 using namespace cambium;
 
-namespace {
-
-class RowEmitter {
-public:
-  explicit RowEmitter(ContractionEmitter &emitter)
-      : e(emitter), k(emitter.k), spec(emitter.spec),
-        schedule(emitter.schedule),
-        forward(spec.kind == ContractionSpec::Kind::Forward) {}
-
-  void emitPackPhase();
-  void emitRowPhase();
-
-private:
-  using Geometry = RowGeometry<I64>;
-
-  /// One task of phase 1.
-  struct Task {
-    const PhaseArguments &arguments;
-    const Geometry &g;
-    I64 image, group, firstRow, endRow;
-    /// Source rows [firstSource, endSource) lie in scratch.
-    I64 firstSource, endSource;
-    Value rows;
-  };
-  /// One row of one class of output columns, for one channel block.
-  struct Line {
-    I64 channelBlock;
-    Value filter;
-    I64 row, columnClass, columns;
-  };
-
-  void packForward(Value to, I64 kernelRow, I64 group, I64 channelBlock,
-                   Value filter, const Geometry &g);
-  void packTransposed(Value to, I64 kernelRow, I64 group, I64 channelBlock,
-                      Value filter, const Geometry &g);
-
-  void emitTask(const PhaseArguments &arguments, const Geometry &g, I64 task);
-  void copySource(const Task &task);
-  void emitChannelBlock(const Task &task, I64 channelBlock);
-  void emitTile(const Task &task, const Line &line, int64_t tile, I64 first);
-  void storeTile(const Task &task, const Line &line, int64_t tile, I64 first,
-                 ArrayRef<Value> accumulators);
-
-  /// The source row that kernel row `kernelRow` reads for output row `row`, and
-  /// whether there is one.
-  std::pair<I64, Value> sourceRow(const Task &task, I64 row, I64 kernelRow);
-  Value sourceRowPointer(const Task &task, I64 source);
-  /// Pointwise rows are read in place if the surplus pixels of the last tile
-  /// still lie in the tensor.
-  bool readsInPlace() const { return e.pointwise() && spec.groups == 1; }
-  Value canReadInPlace(const Geometry &g, I64 row) {
-    I64 existing = e.rowColumns(row, g.sourceColumns, g.pixels);
-    return k.lessEqual(row * g.sourceColumns + coveredRows(schedule, existing),
-                       g.pixels);
-  }
-  Value sourceInPlace(const Task &task, I64 source);
-
-  ContractionEmitter &e;
-  KernelBuilder &k;
-  const ContractionSpec &spec;
-  const ContractionSchedule &schedule;
-  const bool forward;
-};
-
-} // namespace
-
-void RowEmitter::emitPackPhase() {
-  emitPhase(k, e.kernelName, 0, e.layout.numBuffers,
-            [&](const PhaseArguments &arguments) {
-              Geometry g = rowGeometry<I64>(spec, schedule, e.columns,
-                                            e.extents(arguments.dims));
-              Value filter = arguments.buffers[e.layout.rhs.buffer];
-              Value workspace = arguments.buffers[e.layout.workspace];
-              k.loop(arguments.begin, arguments.end, [&](I64 task) {
-                I64 kernelRow = task % spec.kernelH;
-                I64 index = task / spec.kernelH;
-                I64 channelBlock = index % g.channelBlocks;
-                I64 group = index / g.channelBlocks;
-                Value to = k.at(workspace, task * (g.sourceGroup *
-                                                   (spec.kernelW * e.block())));
-                if (forward)
-                  packForward(to, kernelRow, group, channelBlock, filter, g);
-                else
-                  packTransposed(to, kernelRow, group, channelBlock, filter, g);
-              });
-            });
+void RowTiles::pack(Value packed, Value filter, const Geometry &g, I64 task) {
+  I64 kernelRow = task % spec.kernelH;
+  I64 index = task / spec.kernelH;
+  I64 channelBlock = index % g.channelBlocks;
+  I64 group = index / g.channelBlocks;
+  Value to = k.at(packed, task * (g.sourceGroup * (spec.kernelW * block())));
+  if (forward)
+    packForward(to, kernelRow, group, channelBlock, filter, g);
+  else
+    packTransposed(to, kernelRow, group, channelBlock, filter, g);
 }
 
-void RowEmitter::packForward(Value to, I64 kernelRow, I64 group,
-                             I64 channelBlock, Value filter,
-                             const Geometry &g) {
-  I64 firstChannel = channelBlock * e.block();
+void RowTiles::packForward(Value to, I64 kernelRow, I64 group, I64 channelBlock,
+                           Value filter, const Geometry &g) {
+  I64 firstChannel = channelBlock * block();
   SmallVector<Value> masks;
   for (int64_t v = 0; v < schedule.vectors; ++v)
     masks.push_back(
@@ -125,26 +48,26 @@ void RowEmitter::packForward(Value to, I64 kernelRow, I64 group,
     for (int64_t v = 0; v < schedule.vectors; ++v) {
       int64_t lane = v * schedule.vectorWidth;
       Value vector = k.load(from, index * g.outputChannels + lane, masks[v]);
-      k.store(vector, to, index * e.block() + lane);
+      k.store(vector, to, index * block() + lane);
     }
   });
 }
 
-void RowEmitter::packTransposed(Value to, I64 kernelRow, I64 group,
-                                I64 channelBlock, Value filter,
-                                const Geometry &g) {
+void RowTiles::packTransposed(Value to, I64 kernelRow, I64 group,
+                              I64 channelBlock, Value filter,
+                              const Geometry &g) {
   constexpr int64_t panel = BlockTargets::packedChannels;
   k.loop(0, spec.kernelW, [&](I64 tap) {
-    I64 kernelColumn = k.lookUp(e.columns.tapOrder, tap);
-    Value tapTo = k.at(to, tap * g.sourceGroup * e.block());
+    I64 kernelColumn = k.lookUp(columns.tapOrder, tap);
+    Value tapTo = k.at(to, tap * g.sourceGroup * block());
     I64 firstRow = (kernelRow * spec.kernelW + kernelColumn) * g.outputGroup +
-                   channelBlock * e.block();
-    I64 lanes = maxOf(
-        minOf(g.outputGroup - channelBlock * e.block(), e.block()), I64(0));
+                   channelBlock * block();
+    I64 lanes =
+        maxOf(minOf(g.outputGroup - channelBlock * block(), block()), I64(0));
     k.loop(0, ceilDiv(g.sourceGroup, I64(panel)), [&](I64 panelIndex) {
       I64 first = panelIndex * panel;
       I64 end = minOf(first + panel, g.sourceGroup);
-      k.loop(0, e.block(), [&](I64 lane) {
+      k.loop(0, block(), [&](I64 lane) {
         k.ifThenElse(
             k.less(lane, lanes),
             [&] {
@@ -152,12 +75,12 @@ void RowEmitter::packTransposed(Value to, I64 kernelRow, I64 group,
                                             group * g.sourceGroup);
               k.loop(first, end, [&](I64 channel) {
                 k.storeFloat(k.loadFloat(from, channel), tapTo,
-                             channel * e.block() + lane);
+                             channel * block() + lane);
               });
             },
             [&] {
               k.loop(first, end, [&](I64 channel) {
-                k.storeFloat(k.zeroFloat(), tapTo, channel * e.block() + lane);
+                k.storeFloat(k.zeroFloat(), tapTo, channel * block() + lane);
               });
             });
       });
@@ -165,18 +88,12 @@ void RowEmitter::packTransposed(Value to, I64 kernelRow, I64 group,
   });
 }
 
-void RowEmitter::emitRowPhase() {
-  emitPhase(k, e.kernelName, 1, e.layout.numBuffers,
-            [&](const PhaseArguments &arguments) {
-              Geometry g = rowGeometry<I64>(spec, schedule, e.columns,
-                                            e.extents(arguments.dims));
-              k.loop(arguments.begin, arguments.end,
-                     [&](I64 task) { emitTask(arguments, g, task); });
-            });
+Value RowTiles::packedBlock(Value packed, const Geometry &g, I64 group,
+                            I64 channelBlock) {
+  return k.at(packed, (group * g.channelBlocks + channelBlock) * g.filterBlock);
 }
 
-void RowEmitter::emitTask(const PhaseArguments &arguments, const Geometry &g,
-                          I64 task) {
+RowBlock RowTiles::rowBlock(const Geometry &g, I64 task) {
   I64 split = task % g.channelSplits;
   I64 rest = task / g.channelSplits;
   I64 group = rest % spec.groups;
@@ -197,20 +114,198 @@ void RowEmitter::emitTask(const PhaseArguments &arguments, const Geometry &g,
         (firstRow + (spec.padTop - halo + spec.strideH - 1)) / spec.strideH;
     lastSource = (lastRow + spec.padTop) / spec.strideH;
   }
-  Task t{arguments,
-         g,
-         image,
-         group,
-         firstRow,
-         endRow,
-         maxOf(firstSource, 0),
-         minOf(lastSource + 1, g.sourceRows),
+  I64 firstBlock = split * g.channelBlocksPerTask;
+  return {image,
+          group,
+          firstRow,
+          endRow,
+          maxOf(firstSource, 0),
+          minOf(lastSource + 1, g.sourceRows),
+          firstBlock,
+          minOf(firstBlock + g.channelBlocksPerTask, g.channelBlocks)};
+}
+
+void RowTiles::emitRow(const Geometry &g, I64 row, Value filter,
+                       RowPointer source, TileBody body) {
+  I64 existing = rowColumns(row, g.outputColumns, g.pixels);
+  I64 step = columns.outputStep;
+  k.loop(0, step, [&](I64 columnClass) {
+    I64 classColumns = maxOf(ceilDiv(existing - columnClass, step), I64(0));
+    forTiles(classColumns, [&](int64_t size, I64 first) {
+      body({size, minOf(classColumns - first, size), columnClass + first * step,
+            step, emitTile(g, row, columnClass, filter, source, size, first)});
+    });
+  });
+}
+
+std::pair<I64, Value> RowTiles::sourceRow(const Geometry &g, I64 row,
+                                          I64 kernelRow) {
+  I64 position = row;
+  Value exists;
+  if (forward) {
+    position = row * spec.strideH + kernelRow * spec.dilationH - spec.padTop;
+    exists = k.lessEqual(0, position);
+  } else {
+    I64 scaled = row + spec.padTop - kernelRow * spec.dilationH;
+    position = scaled / spec.strideH;
+    exists = k.both(k.lessEqual(0, scaled),
+                    k.equal(position * spec.strideH, scaled));
+  }
+  return {position, k.both(exists, k.less(position, g.sourceRows))};
+}
+
+RowTiles::Values RowTiles::emitTile(const Geometry &g, I64 row, I64 columnClass,
+                                    Value filter, RowPointer pointer,
+                                    int64_t tile, I64 first) {
+  auto kernelRowProducts = [&](I64 kernelRow, Value source,
+                               ValueRange carried) {
+    auto runProducts = [&](I64 index, ValueRange carried) {
+      TileEmitter::Run run = tapRun(columnClass, index);
+      SmallVector<Value> left;
+      for (int64_t pixel = 0; pixel < tile; ++pixel)
+        left.push_back(
+            k.at(source, ((first + pixel) * columns.sourceStep + run.column) *
+                             g.sourceGroup));
+      Value right = k.at(filter, (kernelRow * spec.kernelW + run.firstTap) *
+                                     g.sourceGroup * block());
+      return accumulate(SmallVector<Value>(carried), tile,
+                        run.numTaps * g.sourceGroup, left, 1, right);
+    };
+    if (columns.runsPerClass() == 1)
+      return runProducts(0, carried);
+    return k.loop(0, columns.runsPerClass(), carried, runProducts);
+  };
+
+  SmallVector<Value> accumulators = zeroTile(tile);
+  if (pointwise()) {
+    accumulators = kernelRowProducts(0, pointer(row), accumulators);
+  } else {
+    accumulators = k.loop(
+        0, spec.kernelH, accumulators, [&](I64 kernelRow, ValueRange carried) {
+          auto [source, exists] = sourceRow(g, row, kernelRow);
+          I64 sourceIndex = source;
+          return k.ifThenYield(
+              exists,
+              [&] {
+                return kernelRowProducts(kernelRow, pointer(sourceIndex),
+                                         carried);
+              },
+              carried);
+        });
+  }
+  return accumulators;
+}
+
+void RowTiles::forVectors(const Geometry &g, const RowTile &tile,
+                          I64 channelBlock, Value memory, VectorBody body) {
+  for (auto [index, accumulator] : llvm::enumerate(tile.accumulators))
+    k.store(accumulator, memory,
+            static_cast<int64_t>(index) * schedule.vectorWidth);
+  I64 firstChannel = channelBlock * block();
+  I64 channels = minOf(g.outputGroup - firstChannel, block());
+  auto vectors = [&](I64 column, I64 index, I64 lane, Value mask) {
+    body(k.load(memory, index * block() + lane), column, firstChannel + lane,
+         mask);
+  };
+  auto complete = [&] {
+    k.loop(0, tile.count, [&](I64 index) {
+      for (int64_t v = 0; v < schedule.vectors; ++v)
+        vectors(tile.column(index), index, v * schedule.vectorWidth, Value());
+    });
+  };
+  auto partial = [&] {
+    k.loop(0, tile.count, [&](I64 index) {
+      k.loop(0, ceilDiv(channels, I64(schedule.vectorWidth)), [&](I64 v) {
+        I64 lane = v * schedule.vectorWidth;
+        vectors(tile.column(index), index, lane, k.firstLanes(channels - lane));
+      });
+    });
+  };
+  k.ifThenElse(k.less(channels, block()), partial, complete);
+}
+
+namespace {
+
+class RowEmitter {
+public:
+  explicit RowEmitter(ContractionEmitter &emitter)
+      : e(emitter), k(emitter.k), spec(emitter.spec),
+        schedule(emitter.schedule),
+        tiles(emitter.k, emitter.spec, emitter.schedule) {}
+
+  void emitPackPhase();
+  void emitRowPhase();
+
+private:
+  using Geometry = RowTiles::Geometry;
+
+  /// One task of phase 1.
+  struct Task : RowBlock {
+    const PhaseArguments &arguments;
+    const Geometry &g;
+    Value rows;
+  };
+
+  void emitTask(const PhaseArguments &arguments, const Geometry &g, I64 task);
+  void copySource(const Task &task);
+  void storeTile(const Task &task, I64 row, I64 channelBlock,
+                 const RowTile &tile);
+
+  Value sourceRowPointer(const Task &task, I64 source);
+  /// Pointwise rows are read in place if the surplus pixels of the last tile
+  /// still lie in the tensor.
+  bool readsInPlace() const { return e.pointwise() && spec.groups == 1; }
+  Value canReadInPlace(const Geometry &g, I64 row) {
+    I64 existing = e.rowColumns(row, g.sourceColumns, g.pixels);
+    return k.lessEqual(row * g.sourceColumns + coveredRows(schedule, existing),
+                       g.pixels);
+  }
+  Value sourceInPlace(const Task &task, I64 source);
+
+  ContractionEmitter &e;
+  KernelBuilder &k;
+  const ContractionSpec &spec;
+  const ContractionSchedule &schedule;
+  RowTiles tiles;
+};
+
+} // namespace
+
+void RowEmitter::emitPackPhase() {
+  emitPhase(k, e.kernelName, 0, e.layout.numBuffers,
+            [&](const PhaseArguments &arguments) {
+              Geometry g = tiles.geometry(e.extents(arguments.dims));
+              k.loop(arguments.begin, arguments.end, [&](I64 task) {
+                tiles.pack(arguments.buffers[e.layout.workspace],
+                           arguments.buffers[e.layout.rhs.buffer], g, task);
+              });
+            });
+}
+
+void RowEmitter::emitRowPhase() {
+  emitPhase(k, e.kernelName, 1, e.layout.numBuffers,
+            [&](const PhaseArguments &arguments) {
+              Geometry g = tiles.geometry(e.extents(arguments.dims));
+              k.loop(arguments.begin, arguments.end,
+                     [&](I64 task) { emitTask(arguments, g, task); });
+            });
+}
+
+void RowEmitter::emitTask(const PhaseArguments &arguments, const Geometry &g,
+                          I64 task) {
+  Task t{tiles.rowBlock(g, task), arguments, g,
          k.at(arguments.scratch, tileFloats(schedule))};
   copySource(t);
-  I64 firstBlock = split * g.channelBlocksPerTask;
-  k.loop(firstBlock,
-         minOf(firstBlock + g.channelBlocksPerTask, g.channelBlocks),
-         [&](I64 channelBlock) { emitChannelBlock(t, channelBlock); });
+  k.loop(t.firstChannelBlock, t.endChannelBlock, [&](I64 channelBlock) {
+    Value filter = tiles.packedBlock(arguments.buffers[e.layout.workspace], g,
+                                     t.group, channelBlock);
+    k.loop(t.firstRow, t.endRow, [&](I64 row) {
+      tiles.emitRow(
+          g, row, filter,
+          [&](I64 source) { return sourceRowPointer(t, source); },
+          [&](const RowTile &tile) { storeTile(t, row, channelBlock, tile); });
+    });
+  });
 }
 
 Value RowEmitter::sourceInPlace(const Task &t, I64 source) {
@@ -244,100 +339,23 @@ Value RowEmitter::sourceRowPointer(const Task &t, I64 source) {
                   copied);
 }
 
-void RowEmitter::emitChannelBlock(const Task &t, I64 channelBlock) {
-  Value workspace = t.arguments.buffers[e.layout.workspace];
-  Value filter = k.at(workspace, (t.group * t.g.channelBlocks + channelBlock) *
-                                     t.g.filterBlock);
-  k.loop(t.firstRow, t.endRow, [&](I64 row) {
-    I64 existing = e.rowColumns(row, t.g.outputColumns, t.g.pixels);
-    k.loop(0, e.columns.outputStep, [&](I64 columnClass) {
-      I64 columns = maxOf(
-          ceilDiv(existing - columnClass, I64(e.columns.outputStep)), I64(0));
-      Line line{channelBlock, filter, row, columnClass, columns};
-      e.forTiles(columns, [&](int64_t tile, I64 first) {
-        emitTile(t, line, tile, first);
-      });
-    });
-  });
-}
-
-std::pair<I64, Value> RowEmitter::sourceRow(const Task &t, I64 row,
-                                            I64 kernelRow) {
-  I64 position = row;
-  Value exists;
-  if (forward) {
-    position = row * spec.strideH + kernelRow * spec.dilationH - spec.padTop;
-    exists = k.lessEqual(0, position);
-  } else {
-    I64 scaled = row + spec.padTop - kernelRow * spec.dilationH;
-    position = scaled / spec.strideH;
-    exists = k.both(k.lessEqual(0, scaled),
-                    k.equal(position * spec.strideH, scaled));
-  }
-  return {position, k.both(exists, k.less(position, t.g.sourceRows))};
-}
-
-void RowEmitter::emitTile(const Task &t, const Line &line, int64_t tile,
-                          I64 first) {
-  auto kernelRowProducts = [&](I64 kernelRow, Value source,
-                               ValueRange carried) {
-    auto runProducts = [&](I64 index, ValueRange carried) {
-      ContractionEmitter::Run run = e.tapRun(line.columnClass, index);
-      SmallVector<Value> left;
-      for (int64_t pixel = 0; pixel < tile; ++pixel)
-        left.push_back(
-            k.at(source, ((first + pixel) * e.columns.sourceStep + run.column) *
-                             t.g.sourceGroup));
-      Value right =
-          k.at(line.filter, (kernelRow * spec.kernelW + run.firstTap) *
-                                t.g.sourceGroup * e.block());
-      return e.accumulate(SmallVector<Value>(carried), tile,
-                          run.numTaps * t.g.sourceGroup, left, 1, right);
-    };
-    if (e.columns.runsPerClass() == 1)
-      return runProducts(0, carried);
-    return k.loop(0, e.columns.runsPerClass(), carried, runProducts);
-  };
-
-  SmallVector<Value> accumulators = e.zeroTile(tile);
-  if (e.pointwise()) {
-    accumulators =
-        kernelRowProducts(0, sourceRowPointer(t, line.row), accumulators);
-  } else {
-    accumulators = k.loop(
-        0, spec.kernelH, accumulators, [&](I64 kernelRow, ValueRange carried) {
-          auto [source, exists] = sourceRow(t, line.row, kernelRow);
-          I64 sourceIndex = source;
-          return k.ifThenYield(
-              exists,
-              [&] {
-                return kernelRowProducts(
-                    kernelRow, sourceRowPointer(t, sourceIndex), carried);
-              },
-              carried);
-        });
-  }
-  storeTile(t, line, tile, first, accumulators);
-}
-
-void RowEmitter::storeTile(const Task &t, const Line &line, int64_t tile,
-                           I64 first, ArrayRef<Value> accumulators) {
-  I64 firstChannel = line.channelBlock * e.block();
+void RowEmitter::storeTile(const Task &t, I64 row, I64 channelBlock,
+                           const RowTile &tile) {
+  I64 firstChannel = channelBlock * e.block();
   I64 channel = t.group * t.g.outputGroup + firstChannel;
-  I64 row = (t.image * t.g.outputRows + line.row) * t.g.outputColumns;
-  auto offset = [&](I64 pixel) {
-    I64 column = line.columnClass + (first + pixel) * e.columns.outputStep;
-    return (row + column) * t.g.outputChannels + channel;
+  I64 firstPixel = (t.image * t.g.outputRows + row) * t.g.outputColumns;
+  auto offset = [&](I64 index) {
+    return (firstPixel + tile.column(index)) * t.g.outputChannels + channel;
   };
   Value complete =
-      k.both(k.lessEqual(first + tile, line.columns),
+      k.both(k.lessEqual(tile.size, tile.count),
              k.lessEqual(firstChannel + e.block(), t.g.outputGroup));
   auto storeAll = [&] {
-    for (int64_t pixel = 0; pixel < tile; ++pixel) {
-      I64 base = offset(pixel);
+    for (int64_t index = 0; index < tile.size; ++index) {
+      I64 base = offset(index);
       for (int64_t v = 0; v < schedule.vectors; ++v) {
         int64_t lane = v * schedule.vectorWidth;
-        e.finish(accumulators[pixel * schedule.vectors + v], base + lane,
+        e.finish(tile.accumulators[index * schedule.vectors + v], base + lane,
                  channel + lane, Value(), t.arguments);
       }
     }
@@ -345,15 +363,15 @@ void RowEmitter::storeTile(const Task &t, const Line &line, int64_t tile,
   // A loop over a copy of the tile in memory keeps the code of the rare case
   // small: the epilogue appears once.
   auto storePart = [&] {
-    for (auto [index, accumulator] : llvm::enumerate(accumulators))
+    for (auto [index, accumulator] : llvm::enumerate(tile.accumulators))
       k.store(accumulator, t.arguments.scratch,
               static_cast<int64_t>(index) * schedule.vectorWidth);
-    k.loop(0, minOf(line.columns - first, tile), [&](I64 pixel) {
-      I64 base = offset(pixel);
+    k.loop(0, tile.count, [&](I64 index) {
+      I64 base = offset(index);
       k.loop(0, schedule.vectors, [&](I64 v) {
         I64 lane = v * schedule.vectorWidth;
         Value accumulator =
-            k.load(t.arguments.scratch, pixel * e.block() + lane);
+            k.load(t.arguments.scratch, index * e.block() + lane);
         Value mask = k.firstLanes(t.g.outputGroup - firstChannel - lane);
         e.finish(accumulator, base + lane, channel + lane, mask, t.arguments);
       });

@@ -126,6 +126,13 @@ SmallVector<Value> KernelBuilder::loop(I64 begin, I64 end, ValueRange initial,
   return SmallVector<Value>(loop.getResults());
 }
 
+void KernelBuilder::forVectors(I64 count, function_ref<void(I64, Value)> body) {
+  I64 vectors = count / width;
+  loop(0, vectors, [&](I64 index) { body(index * width, Value()); });
+  I64 rest = vectors * width;
+  ifThen(less(rest, count), [&] { body(rest, firstLanes(count - rest)); });
+}
+
 void KernelBuilder::ifThen(Value condition, Block then) {
   auto branch = scf::IfOp::create(builder, loc, condition,
                                   /*withElseRegion=*/false);

@@ -82,6 +82,9 @@ public:
   /// Likewise, carrying values from one iteration to the next.
   llvm::SmallVector<mlir::Value>
   loop(I64 begin, I64 end, mlir::ValueRange initial, CarryingBody body);
+  /// Calls `body(first, mask)` for the vectors of [0, count), with a null mask
+  /// but for an incomplete one at the end.
+  void forVectors(I64 count, llvm::function_ref<void(I64, mlir::Value)> body);
   void ifThen(mlir::Value condition, Block then);
   void ifThenElse(mlir::Value condition, Block then, Block otherwise);
   /// The block's values where the condition holds, else `otherwise`.
