@@ -138,9 +138,9 @@ cambium::inferShapes(Operation *op, Inputs in,
   // the run, find operands that do not fit together.
   // Operations on bits want a fused map around them.
   OpBuilder builder(op->getContext());
-  OwningOpRef<FusedMapOp> home = FusedMapOp::create(
-      builder, op->getLoc(), TypeRange(), builder.getI64IntegerAttr(1),
-      builder.getArrayAttr({}), ValueRange(), ValueRange(), ValueRange());
+  OwningOpRef<FusedMapOp> home =
+      FusedMapOp::create(builder, op->getLoc(), TypeRange(), ValueRange(),
+                         FusedMapOp::Properties());
   Block &block = home->getBody().emplaceBlock();
   IRMapping mapping;
   for (auto [operand, tensor] : llvm::zip_equal(op->getOperands(), in)) {

@@ -50,7 +50,8 @@ grow.kernel @dynamic {
 ^bb0(%x: tensor<?x?x?x?xf32>, %w: tensor<3x3x?x?xf32>, %b: tensor<?xf32>):
   %0 = grow.conv2d %x, %w stride [2, 2] groups 2 : (tensor<?x?x?x?xf32>, tensor<3x3x?x?xf32>) -> tensor<?x?x?x?xf32>
   %1 = grow.bias_add %0, %b : (tensor<?x?x?x?xf32>, tensor<?xf32>) -> tensor<?x?x?x?xf32>
-  %2 = grow.slice %1 offset 4 size 8 : (tensor<?x?x?x?xf32>) -> tensor<?x?x?x?xf32>
+  %scaled = grow.channel_scale %1, %b : (tensor<?x?x?x?xf32>, tensor<?xf32>) -> tensor<?x?x?x?xf32>
+  %2 = grow.slice %scaled offset 4 size 8 : (tensor<?x?x?x?xf32>) -> tensor<?x?x?x?xf32>
   %3 = grow.fill 0.0 : tensor<?x?x?x?xf32>
   %4 = grow.concat %2, %3 : (tensor<?x?x?x?xf32>, tensor<?x?x?x?xf32>) -> tensor<?x?x?x?xf32>
   grow.yield %4 : tensor<?x?x?x?xf32>

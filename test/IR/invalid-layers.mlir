@@ -143,6 +143,15 @@ func.func @f(%x: tensor<f32>, %b: tensor<8xf32>) {
 
 // -----
 
+func.func @f(%x: tensor<?x16xf32>, %s: tensor<8xf32>) {
+  // expected-error @+2 {{'grow.channel_scale' op: the scale has 8 elements but the input has 16 channels}}
+  // expected-error @+1 {{'grow.channel_scale' op failed to infer returned types}}
+  %y = grow.channel_scale %x, %s : (tensor<?x16xf32>, tensor<8xf32>) -> tensor<?x16xf32>
+  return
+}
+
+// -----
+
 func.func @f(%x: tensor<4xf32>) {
   // expected-error @+1 {{'grow.leaky_relu' op has slope -0.1; it must be in [0, 1]}}
   %y = grow.leaky_relu %x slope -0.1 : tensor<4xf32>

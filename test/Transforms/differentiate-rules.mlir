@@ -78,6 +78,31 @@ func.func @loss(%t: tensor<2x4xf32>) -> tensor<f32> {
 
 // -----
 
+// channel_scale: the vector's gradient sums the product with the input.
+
+grow.group @g {optimizer = #grow.sgd, lr = 0.1}
+grow.param @a : tensor<2x4xf32> in @g init(#grow.zero)
+grow.param @s : tensor<4xf32> in @g init(#grow.zero)
+
+func.func @loss(%t: tensor<2x4xf32>) -> tensor<f32> {
+  %a = grow.get @a : tensor<2x4xf32>
+  %s = grow.get @s : tensor<4xf32>
+  %y = grow.channel_scale %a, %s : (tensor<2x4xf32>, tensor<4xf32>) -> tensor<2x4xf32>
+  %loss = grow.mse %y, %t : (tensor<2x4xf32>, tensor<2x4xf32>) -> tensor<f32>
+  return %loss : tensor<f32>
+}
+
+// CHECK-LABEL: func.func @step(
+// CHECK:         %[[A:.*]] = grow.get @a
+// CHECK:         %[[S:.*]] = grow.get @s
+// CHECK:         %[[D:.*]] = grow.mse_grad
+// CHECK-NEXT:    %[[DA:.*]] = grow.channel_scale %[[D]], %[[S]]
+// CHECK-NEXT:    %[[P:.*]] = grow.mul %[[D]], %[[A]]
+// CHECK-NEXT:    %[[DS:.*]] = grow.channel_sum %[[P]]
+// CHECK-NEXT:    return %{{.*}}, %[[DA]], %[[DS]]
+
+// -----
+
 // relu: from its result, so that the input need not be kept.
 
 grow.group @g {optimizer = #grow.sgd, lr = 0.1}

@@ -159,6 +159,9 @@ protected:
   Case poolCase(const std::string &name, bool paddingBelowWindow,
                 std::string &attributes);
 
+  Case fusedMapCase(const std::string &join, const std::string &activation,
+                    double slope, const std::string &dy);
+
   std::mt19937 random;
 };
 
@@ -254,6 +257,21 @@ TEST_P(GradientTest, BiasAdd) {
                        type(x), type(bias)),
          llvm::formatv("%d0 = grow.channel_sum %dy : ({0}) -> {1}", type(x),
                        type(bias))});
+}
+
+TEST_P(GradientTest, ChannelScale) {
+  int64_t channels = draw(1, 4);
+  Operand x = {{draw(1, 2), draw(1, 3), draw(1, 3), channels}};
+  Operand scale = {{channels}};
+  check({{x, scale},
+         x.shape,
+         llvm::formatv("%y = grow.channel_scale %a0, %a1 : ({0}, {1}) -> {0}",
+                       type(x), type(scale)),
+         llvm::formatv(R"(
+           %d0 = grow.channel_scale %dy, %a1 : ({0}, {1}) -> {0}
+           %p = grow.mul %dy, %a0 : {0}
+           %d1 = grow.channel_sum %p : ({0}) -> {1})",
+                       type(x), type(scale))});
 }
 
 TEST_P(GradientTest, Relu) { checkActivation("relu", true); }
@@ -381,6 +399,71 @@ TEST_P(GradientTest, WeightCompose) {
            %d0 = grow.weight_compose_grad_first %dy, %a1 : ({2}, {1}) -> {0}
            %d1 = grow.weight_compose_grad_second %dy, %a0 : ({2}, {0}) -> {1})",
                        A, B, Y)});
+}
+
+/// Two branches of a convolution, bias and activation with the signs of what it
+/// takes, and their gradients from the signs. `dy` is how they read the
+/// result's gradient.
+Case GradientTest::fusedMapCase(const std::string &join,
+                                const std::string &activation, double slope,
+                                const std::string &dy) {
+  int64_t c = draw(1, 3), f = draw(1, 3), h = draw(2, 4), w = draw(2, 4);
+  Operand x = {{draw(1, 2), h, w, c}}, filter = {{3, 3, c, f}}, bias = {{f}};
+  Shape inner = {x.shape[0], h, w, f}, y = inner;
+  if (join == "concat")
+    y.back() *= 2;
+  std::string X = type(x), W = type(filter), B = type(bias), I = type(inner),
+              Y = type(y), S = type(inner, "i1");
+  std::string forward = llvm::formatv(
+      R"(%y, %s0, %s1 = grow.fused_map branches 2 (%a0) over (%a1, %a2, %a3, %a4)
+          join ({0}, each)
+          : ({2}, {3}, {4}, {3}, {4}) -> ({6}, {7}, {7}) {{
+        ^bb0(%in: {2}, %w: {3}, %b: {4}):
+          %c = grow.conv2d %in, %w padding [1, 1] : ({2}, {3}) -> {5}
+          %z = grow.bias_add %c, %b : ({5}, {4}) -> {5}
+          %r = grow.{1} : {5}
+          %s = grow.sign_bits %z : {5} -> {7}
+          grow.yield %r, %s : {5}, {7}
+        })",
+      join, activation, X, W, B, I, Y, S);
+  std::string gradient = llvm::formatv(
+      R"(
+        %d0 = grow.fused_map branches 2 {0} over (%a1, %s0, %a3, %s1) join ({1})
+            : ({4}, {3}, {6}, {3}, {6}) -> {2} {{
+        ^bb0(%g: {5}, %w: {3}, %s: {6}):
+          %dz = grow.bits_grad %s, %g slope {7} : {6}, {5}
+          %d = grow.conv2d_grad_input %dz, %w padding [1, 1] : ({5}, {3}) -> {2}
+          grow.yield %d : {2}
+        })",
+      dy, join == "mean" ? "mean" : "sum", X, W, Y, I, S, slope);
+  std::string params = llvm::formatv(
+      R"(
+        %d1, %d3, %d2, %d4 = grow.fused_map branches 2 {0} over (%s0, %s1)
+            join (each, each)
+            : ({1}, {2}, {3}, {3}) -> ({4}, {4}, {5}, {5}) {{
+        ^bb0(%in: {1}, %g: {6}, %s: {3}):
+          %half = grow.scale %g by {8} : {6}
+          %dz = grow.bits_grad %s, %half slope {7} : {3}, {6}
+          %dw = grow.conv2d_grad_filter %in, %dz padding [1, 1]
+              : ({1}, {6}) -> {4}
+          %db = grow.channel_sum %dz : ({6}) -> {5}
+          grow.yield %dw, %db : {4}, {5}
+        })",
+      join == "concat" ? "(%a0) sliced (%dy)" : "(%a0, %dy)", X, Y, S, W, B, I,
+      slope, join == "mean" ? 0.5 : 1.0);
+  return {
+      {x, filter, bias, filter, bias}, y, forward, forward + gradient + params};
+}
+
+TEST_P(GradientTest, FusedMapSum) {
+  check(fusedMapCase("sum", "relu %z", 0.0, "(%dy)"));
+}
+TEST_P(GradientTest, FusedMapMean) {
+  check(fusedMapCase("mean", "relu %z", 0.0, "(%dy)"));
+}
+TEST_P(GradientTest, FusedMapConcat) {
+  check(fusedMapCase("concat", "leaky_relu %z slope 0.25", 0.25,
+                     "() sliced (%dy)"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Random, GradientTest, ::testing::Range(0, 6));
