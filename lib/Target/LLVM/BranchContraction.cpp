@@ -183,7 +183,7 @@ void emitBranches(OpBuilder &builder, Location loc, StringRef kernelName,
   case Kind::BackwardData:
     return emitBranchRows(emitter);
   case Kind::BackwardFilter:
-    return;
+    return emitBranchFilter(emitter);
   }
 }
 
@@ -196,7 +196,7 @@ LaunchSizes branchesLaunch(const BranchSpec &spec,
   case Kind::BackwardData:
     return branchRowsLaunch(spec, schedule, layout, dims);
   case Kind::BackwardFilter:
-    return {};
+    return branchFilterLaunch(spec, schedule, layout, dims);
   }
   return {};
 }

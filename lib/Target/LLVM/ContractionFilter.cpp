@@ -16,7 +16,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "FilterEmitter.h"
+#include "ContractionFilter.h"
 
 using namespace mlir;
 using namespace cambium;
@@ -25,8 +25,7 @@ using namespace cambium;
 // What one contraction and branches share
 //===----------------------------------------------------------------------===//
 
-FilterEmitter::Unit FilterEmitter::unit(const Geometry &g, I64 index,
-                                        I64 group) {
+FilterUnit FilterTiles::unit(const Geometry &g, I64 index, I64 group) {
   I64 image = index / g.rowBlocks;
   I64 firstRow = (index % g.rowBlocks) * g.rowsPerUnit;
   I64 endRow = minOf(firstRow + g.rowsPerUnit, g.outputRows);
@@ -41,43 +40,39 @@ FilterEmitter::Unit FilterEmitter::unit(const Geometry &g, I64 index,
           minOf(endSource, g.sourceRows)};
 }
 
-void FilterEmitter::addProducts(const Geometry &g, const Unit &u,
-                                SourceRow sourceRow, Value packed,
-                                Value partial) {
+void FilterTiles::addProducts(const Geometry &g, const FilterUnit &u,
+                              RowPointer pointer, Value packed, Value partial) {
   k.loop(0, spec.kernelH, [&](I64 kernelRow) {
     Value rowPartial = k.at(partial, kernelRow * g.partialKernelRow);
-    k.loop(0, e.columns.runsPerClass(), [&](I64 index) {
-      Value runPartial = k.at(rowPartial, index * g.paddedRunRows * e.block());
-      I64 column = e.tapRun(0, index).column;
-      e.forTiles(g.runRows, [&](int64_t tile, I64 first) {
-        emitTile(g, u, sourceRow, packed, kernelRow, column, runPartial, tile,
-                 first);
+    k.loop(0, columns.runsPerClass(), [&](I64 index) {
+      RunRows run{kernelRow, tapRun(0, index).column,
+                  k.at(rowPartial, index * g.paddedRunRows * block())};
+      forTiles(g.runRows, [&](int64_t tile, I64 first) {
+        emitTile(g, u, pointer, packed, run, tile, first);
       });
     });
   });
 }
 
-void FilterEmitter::emitTile(const Geometry &g, const Unit &u,
-                             SourceRow sourceRow, Value packed, I64 kernelRow,
-                             I64 column, Value partial, int64_t tile,
-                             I64 first) {
+void FilterTiles::emitTile(const Geometry &g, const FilterUnit &u,
+                           RowPointer pointer, Value packed, const RunRows &run,
+                           int64_t tile, I64 first) {
   auto rowProducts = [&](I64 row, I64 source, ValueRange carried) {
-    Value base = k.at(sourceRow(source), column * g.sourceGroup + first);
+    Value base = k.at(pointer(source), run.column * g.sourceGroup + first);
     SmallVector<Value> left;
     for (int64_t index = 0; index < tile; ++index)
       left.push_back(k.at(base, index));
-    Value right =
-        k.at(packed, (row - u.firstRow) * g.outputColumns * e.block());
-    return e.accumulate(SmallVector<Value>(carried), tile,
-                        existingColumns(g, row), left,
-                        g.sourceGroup * e.columns.sourceStep, right);
+    Value right = k.at(packed, (row - u.firstRow) * g.outputColumns * block());
+    return accumulate(SmallVector<Value>(carried), tile,
+                      rowColumns(row, g.outputColumns, g.pixels), left,
+                      g.sourceGroup * columns.sourceStep, right);
   };
   SmallVector<Value> sums = k.loop(
-      u.firstRow, u.endRow, e.zeroTile(tile), [&](I64 row, ValueRange carried) {
-        if (e.pointwise())
+      u.firstRow, u.endRow, zeroTile(tile), [&](I64 row, ValueRange carried) {
+        if (pointwise())
           return rowProducts(row, row, carried);
         I64 source =
-            row * spec.strideH + kernelRow * spec.dilationH - spec.padTop;
+            row * spec.strideH + run.kernelRow * spec.dilationH - spec.padTop;
         Value exists =
             k.both(k.lessEqual(0, source), k.less(source, g.sourceRows));
         return k.ifThenYield(
@@ -85,14 +80,14 @@ void FilterEmitter::emitTile(const Geometry &g, const Unit &u,
       });
   for (int64_t index = 0; index < tile; ++index)
     for (int64_t v = 0; v < schedule.vectors; ++v) {
-      I64 offset = (first + index) * e.block() + v * schedule.vectorWidth;
+      I64 offset = (first + index) * block() + v * schedule.vectorWidth;
       Value sum = sums[index * schedule.vectors + v];
-      k.store(k.add(k.load(partial, offset), sum), partial, offset);
+      k.store(k.add(k.load(run.partial, offset), sum), run.partial, offset);
     }
 }
 
-void FilterEmitter::reduce(const Geometry &g, I64 task, Value partials,
-                           Store store) {
+void FilterTiles::reduce(const Geometry &g, I64 task, Value partials,
+                         Store store) {
   I64 blocks = g.reduceBlocks();
   I64 first = (task % blocks) * BlockTargets::reducedRows;
   I64 kernelIndex = task / blocks;
@@ -103,23 +98,21 @@ void FilterEmitter::reduce(const Geometry &g, I64 task, Value partials,
          });
 }
 
-void FilterEmitter::reduceRow(const Geometry &g, I64 kernelRow,
-                              I64 kernelColumn, I64 sourceChannel,
-                              Value partials, Store store) {
+void FilterTiles::reduceRow(const Geometry &g, I64 kernelRow, I64 kernelColumn,
+                            I64 sourceChannel, Value partials, Store store) {
   I64 runRow = sourceChannel;
   // Either all taps of a kernel row form one run or each is its own.
-  if (e.columns.runsPerClass() == 1)
+  if (columns.runsPerClass() == 1)
     runRow = runRow + kernelColumn * g.sourceGroup;
   else
     runRow = runRow + kernelColumn * g.paddedRunRows;
-  Value row =
-      k.at(partials, kernelRow * g.partialKernelRow + runRow * e.block());
+  Value row = k.at(partials, kernelRow * g.partialKernelRow + runRow * block());
   I64 rowOffset = ((kernelRow * spec.kernelW + kernelColumn) * g.sourceGroup +
                    sourceChannel) *
                   g.outputChannels;
   k.loop(0, g.channelBlocks * spec.groups, [&](I64 groupBlock) {
     I64 group = groupBlock / g.channelBlocks;
-    I64 blockChannel = (groupBlock % g.channelBlocks) * e.block();
+    I64 blockChannel = (groupBlock % g.channelBlocks) * block();
     k.loop(0, schedule.vectors, [&](I64 v) {
       I64 groupChannel = blockChannel + v * schedule.vectorWidth;
       Value from =
@@ -146,40 +139,41 @@ void FilterEmitter::reduceRow(const Geometry &g, I64 kernelRow,
 
 namespace {
 
-class OneFilterEmitter {
+class FilterEmitter {
 public:
-  explicit OneFilterEmitter(ContractionEmitter &emitter)
+  explicit FilterEmitter(ContractionEmitter &emitter)
       : e(emitter), k(emitter.k), spec(emitter.spec),
-        schedule(emitter.schedule), filter(emitter) {}
+        schedule(emitter.schedule),
+        tiles(emitter.k, emitter.spec, emitter.schedule) {}
 
   void emitPartialPhase();
   void emitReducePhase();
 
 private:
-  using Geometry = FilterEmitter::Geometry;
-  using Unit = FilterEmitter::Unit;
+  using Geometry = FilterTiles::Geometry;
 
   Geometry geometry(const PhaseArguments &arguments) {
     return filterGeometry<I64>(spec, schedule, e.columns,
                                e.extents(arguments.dims));
   }
   void emitTask(const PhaseArguments &arguments, const Geometry &g, I64 task);
-  void copySource(const Geometry &g, const Unit &unit, Value x, Value rows);
-  Value sourceRow(const Geometry &g, const Unit &unit, Value x, Value rows,
-                  I64 source);
-  void packGradient(const Geometry &g, const Unit &unit, I64 channelBlock,
+  void copySource(const Geometry &g, const FilterUnit &unit, Value x,
+                  Value rows);
+  Value sourceRow(const Geometry &g, const FilterUnit &unit, Value x,
+                  Value rows, I64 source);
+  void packGradient(const Geometry &g, const FilterUnit &unit, I64 channelBlock,
                     Value dy, Value packed);
 
   ContractionEmitter &e;
   KernelBuilder &k;
   const ContractionSpec &spec;
   const ContractionSchedule &schedule;
-  FilterEmitter filter;
+  FilterTiles tiles;
 };
 
 } // namespace
 
-void OneFilterEmitter::emitPartialPhase() {
+void FilterEmitter::emitPartialPhase() {
   emitPhase(k, e.kernelName, 0, e.layout.numBuffers,
             [&](const PhaseArguments &arguments) {
               Geometry g = geometry(arguments);
@@ -188,8 +182,8 @@ void OneFilterEmitter::emitPartialPhase() {
             });
 }
 
-void OneFilterEmitter::emitTask(const PhaseArguments &arguments,
-                                const Geometry &g, I64 task) {
+void FilterEmitter::emitTask(const PhaseArguments &arguments, const Geometry &g,
+                             I64 task) {
   I64 split = task % g.channelSplits;
   I64 rest = task / g.channelSplits;
   I64 group = rest % spec.groups;
@@ -205,50 +199,49 @@ void OneFilterEmitter::emitTask(const PhaseArguments &arguments,
            index * g.partialFloats + group * g.channelBlocks * g.partialBlock);
   k.fillZero(k.at(partial, firstBlock * g.partialBlock),
              (endBlock - firstBlock) * g.partialBlock);
-  k.loop(index * g.units / g.partials, (index + 1) * g.units / g.partials,
-         [&](I64 unitIndex) {
-           Unit unit = filter.unit(g, unitIndex, group);
-           copySource(g, unit, x, rows);
-           k.loop(firstBlock, endBlock, [&](I64 channelBlock) {
-             packGradient(g, unit, channelBlock, dy, packed);
-             filter.addProducts(
-                 g, unit,
-                 [&](I64 source) {
-                   return sourceRow(g, unit, x, rows, source);
-                 },
-                 packed, k.at(partial, channelBlock * g.partialBlock));
-           });
-         });
+  k.loop(
+      index * g.units / g.partials, (index + 1) * g.units / g.partials,
+      [&](I64 unitIndex) {
+        FilterUnit unit = tiles.unit(g, unitIndex, group);
+        copySource(g, unit, x, rows);
+        k.loop(firstBlock, endBlock, [&](I64 channelBlock) {
+          packGradient(g, unit, channelBlock, dy, packed);
+          tiles.addProducts(
+              g, unit,
+              [&](I64 source) { return sourceRow(g, unit, x, rows, source); },
+              packed, k.at(partial, channelBlock * g.partialBlock));
+        });
+      });
 }
 
-void OneFilterEmitter::copySource(const Geometry &g, const Unit &u, Value x,
-                                  Value rows) {
+void FilterEmitter::copySource(const Geometry &g, const FilterUnit &u, Value x,
+                               Value rows) {
   k.loop(u.firstSource, u.endSource, [&](I64 source) {
     auto copy = [&] {
-      e.copyRow(k.at(x, filter.sourceOffset(g, u, source)),
+      e.copyRow(k.at(x, tiles.sourceOffset(g, u, source)),
                 e.rowColumns(source, g.sourceColumns, g.pixels),
                 g.sourceChannels,
                 k.at(rows, (source - u.firstSource) * g.scratchRow),
                 g.sourceGroup, g.scratchColumns);
     };
-    if (filter.readsInPlace())
-      k.ifThenElse(filter.canReadInPlace(g, source), [] {}, copy);
+    if (tiles.readsInPlace())
+      k.ifThenElse(tiles.canReadInPlace(g, source), [] {}, copy);
     else
       copy();
   });
 }
 
-Value OneFilterEmitter::sourceRow(const Geometry &g, const Unit &u, Value x,
-                                  Value rows, I64 source) {
+Value FilterEmitter::sourceRow(const Geometry &g, const FilterUnit &u, Value x,
+                               Value rows, I64 source) {
   Value copied = k.at(rows, (source - u.firstSource) * g.scratchRow);
-  if (!filter.readsInPlace())
+  if (!tiles.readsInPlace())
     return copied;
-  return k.select(filter.canReadInPlace(g, source),
-                  k.at(x, filter.sourceOffset(g, u, source)), copied);
+  return k.select(tiles.canReadInPlace(g, source),
+                  k.at(x, tiles.sourceOffset(g, u, source)), copied);
 }
 
-void OneFilterEmitter::packGradient(const Geometry &g, const Unit &u,
-                                    I64 channelBlock, Value dy, Value packed) {
+void FilterEmitter::packGradient(const Geometry &g, const FilterUnit &u,
+                                 I64 channelBlock, Value dy, Value packed) {
   I64 firstChannel = channelBlock * e.block();
   I64 channels = g.outputGroup - firstChannel;
   SmallVector<Value> masks;
@@ -259,7 +252,7 @@ void OneFilterEmitter::packGradient(const Geometry &g, const Unit &u,
     Value from = k.at(dy, firstPixel * g.outputChannels +
                               u.group * g.outputGroup + firstChannel);
     Value to = k.at(packed, (row - u.firstRow) * g.outputColumns * e.block());
-    k.loop(0, filter.existingColumns(g, row), [&](I64 column) {
+    k.loop(0, e.rowColumns(row, g.outputColumns, g.pixels), [&](I64 column) {
       for (int64_t v = 0; v < schedule.vectors; ++v) {
         int64_t lane = v * schedule.vectorWidth;
         Value vector = k.load(from, column * g.outputChannels + lane, masks[v]);
@@ -269,13 +262,13 @@ void OneFilterEmitter::packGradient(const Geometry &g, const Unit &u,
   });
 }
 
-void OneFilterEmitter::emitReducePhase() {
+void FilterEmitter::emitReducePhase() {
   emitPhase(k, e.kernelName, 1, e.layout.numBuffers,
             [&](const PhaseArguments &arguments) {
               Geometry g = geometry(arguments);
               Value partials = arguments.buffers[e.layout.workspace];
               k.loop(arguments.begin, arguments.end, [&](I64 task) {
-                filter.reduce(
+                tiles.reduce(
                     g, task, partials,
                     [&](Value sum, I64 offset, I64 channel, Value mask) {
                       e.finish(sum, offset, channel, mask, arguments);
@@ -285,7 +278,7 @@ void OneFilterEmitter::emitReducePhase() {
 }
 
 void cambium::emitFilterContraction(ContractionEmitter &emitter) {
-  OneFilterEmitter filter(emitter);
+  FilterEmitter filter(emitter);
   filter.emitPartialPhase();
   filter.emitReducePhase();
 }
