@@ -65,7 +65,7 @@ FailureOr<ContractionSpec> contractionSpec(Operation *op) {
 }
 
 /// Launch sizes depend on the schedule, so a kernel must carry one.
-static FailureOr<ContractionSchedule> scheduleOf(KernelOp kernel) {
+FailureOr<ContractionSchedule> scheduleOf(KernelOp kernel) {
   RegisterTileAttr attr = kernel.getScheduleAttr();
   if (!attr)
     return kernel.emitOpError("needs a schedule for its contraction");
@@ -74,6 +74,7 @@ static FailureOr<ContractionSchedule> scheduleOf(KernelOp kernel) {
   schedule.vectors = attr.getVectors();
   schedule.tile = attr.getTile();
   schedule.tailTile = attr.getTailTile();
+  schedule.winograd = attr.getWinograd();
   if (!isVectorWidth(schedule.vectorWidth))
     return kernel.emitOpError()
            << "has a schedule for vectors of " << schedule.vectorWidth
@@ -115,7 +116,7 @@ static Value emitEpilogue(KernelBuilder &k, const Signature &signature,
                       k.width, point.mask);
   };
   ElementValues values(
-      [&](BlockArgument argument) { return load(argument, point.offset); },
+      k, [&](BlockArgument argument) { return load(argument, point.offset); },
       [&](const ChannelSource &source) {
         Value variance;
         if (source.variance)
@@ -123,10 +124,9 @@ static Value emitEpilogue(KernelBuilder &k, const Signature &signature,
         return channelFactor(k, load(source.vector, point.channel), variance,
                              source.epsilon);
       });
-  values.values[anchor->getResult(0)] = accumulator;
+  values.set(anchor->getResult(0), accumulator);
   for (Operation &op : signature.body->without_terminator())
-    if (&op != anchor)
-      evaluateElementwise(k, &op, values);
+    values.get(op.getResult(0));
   auto yielded = signature.body->getTerminator()->getOperands();
   for (size_t i = 1; i < yielded.size(); ++i)
     storeVector(k.builder, k.loc, values.get(yielded[i]),
@@ -164,6 +164,10 @@ FailureOr<KernelForm> contractionForm(KernelOp kernel,
     return failure();
   ContractionSpec spec = *found;
   ContractionSchedule schedule = *tile;
+  if (schedule.winograd != 0)
+    return kernel.emitOpError("has a schedule for Winograd's algorithm, which "
+                              "only kernels over branches have; set winograd "
+                              "to 0");
   ContractionLayout layout = layoutOf(signature, anchor);
   KernelForm form;
   form.workspace = true;

@@ -54,53 +54,44 @@ Value channelFactor(KernelBuilder &k, Value vector, Value variance,
 }
 
 Value ElementValues::get(Value tensor) {
-  Value &value = values[tensor];
-  if (!value)
-    value = element(cast<BlockArgument>(tensor));
+  if (Value known = values.lookup(tensor))
+    return known;
+  auto argument = dyn_cast<BlockArgument>(tensor);
+  Value value = argument ? element(argument) : compute(tensor.getDefiningOp());
+  set(tensor, value);
   return value;
 }
 
-static Value evaluateNormalization(KernelBuilder &k, BatchNormOp op,
-                                   ElementValues &values) {
-  SmallVector<ChannelSource> sources = channelSources(op);
-  Value mean = values.channel(sources[0]), factor = values.channel(sources[1]),
-        shift = values.channel(sources[2]);
-  // Not x * factor + (shift - mean * factor), which cancels for large means.
-  Value distance =
-      arith::SubFOp::create(k.builder, k.loc, values.get(op.getInput()), mean);
-  return k.fma(distance, factor, shift);
-}
-
-static Value evaluate(KernelBuilder &k, Operation *op, ElementValues &values) {
-  if (auto norm = dyn_cast<BatchNormOp>(op))
-    return evaluateNormalization(k, norm, values);
+Value ElementValues::compute(Operation *op) {
+  OpBuilder &b = k.builder;
+  if (auto norm = dyn_cast<BatchNormOp>(op)) {
+    SmallVector<ChannelSource> sources = channelSources(op);
+    Value mean = channel(sources[0]), factor = channel(sources[1]),
+          shift = channel(sources[2]);
+    // Not x * factor + (shift - mean * factor), which cancels for large means.
+    Value distance =
+        arith::SubFOp::create(b, k.loc, get(norm.getInput()), mean);
+    return k.fma(distance, factor, shift);
+  }
   if (auto scale = dyn_cast<WeightScaleOp>(op)) {
     Value factor = k.broadcast(arith::ConstantOp::create(
-        k.builder, k.loc,
-        FloatAttr::get(k.builder.getF32Type(),
-                       scale.getFactor().convertToDouble())));
-    return arith::MulFOp::create(k.builder, k.loc, values.get(scale.getInput()),
-                                 factor);
+        b, k.loc,
+        FloatAttr::get(b.getF32Type(), scale.getFactor().convertToDouble())));
+    return arith::MulFOp::create(b, k.loc, get(scale.getInput()), factor);
   }
   Values operands;
   auto pointwise = dyn_cast<PointwiseOpInterface>(op);
   for (OpOperand &operand : op->getOpOperands())
     operands.push_back(
         pointwise && pointwise.isChannelOperand(operand.getOperandNumber())
-            ? values.channel({operand.get(), {}})
-            : values.get(operand.get()));
+            ? channel({operand.get(), {}})
+            : get(operand.get()));
   if (pointwise)
-    return pointwise.buildScalar(k.builder, k.loc, operands);
+    return pointwise.buildScalar(b, k.loc, operands);
   Value sum = operands.front();
   for (Value term : llvm::drop_begin(operands))
     sum = k.add(sum, term);
   return sum;
-}
-
-void evaluateElementwise(KernelBuilder &k, Operation *op,
-                         ElementValues &values) {
-  Value result = evaluate(k, op, values);
-  values.values[op->getResult(0)] = result;
 }
 
 namespace {
@@ -163,6 +154,7 @@ private:
 void emitElements(KernelEmission &e, const ChannelTable &table, I64 offset,
                   Value mask, I64 channels, I64 channel) {
   ElementValues values(
+      e.k,
       [&](BlockArgument argument) {
         return e.k.load(e.buffers[argument.getArgNumber()], offset, mask);
       },
@@ -170,7 +162,7 @@ void emitElements(KernelEmission &e, const ChannelTable &table, I64 offset,
         return table.load(e, source, channels, channel);
       });
   for (Operation &op : e.signature.body->without_terminator())
-    evaluateElementwise(e.k, &op, values);
+    values.get(op.getResult(0));
   int64_t buffer = e.signature.body->getNumArguments();
   for (Value yielded : e.signature.body->getTerminator()->getOperands())
     e.k.store(values.get(yielded), e.buffers[buffer++], offset, mask);

@@ -10,6 +10,7 @@
 
 #include "KernelBuilder.h"
 #include "cambium/IR/Grow.h"
+#include "cambium/Target/LLVM/Contraction.h"
 #include "cambium/Target/LLVM/LaunchSizes.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -157,7 +158,8 @@ struct KernelForm {
   std::function<LaunchSizes(const HostExtents &)> sizes;
   std::function<void(KernelEmission &)> emit;
   bool workspace = false;
-  /// Buffers at fixed places, where they are not the tensors and a workspace.
+  /// Buffers at fixed places, where they are not the tensors and a workspace: a
+  /// number of groups of buffers, which ends the dims, follows them.
   int64_t numBuffers = -1;
 };
 
@@ -184,31 +186,38 @@ struct ChannelSource {
   }
 };
 
-/// True for operations that `evaluateElementwise` takes.
+/// True for operations that ElementValues evaluates.
 bool isElementwise(mlir::Operation *op);
+
+/// True for convolutions, linear layers and their gradients.
+bool isContraction(mlir::Operation *op);
 
 /// The channel sources of an elementwise operation.
 llvm::SmallVector<ChannelSource> channelSources(mlir::Operation *op);
 
-/// Values of the body's tensors at one place. Arguments are loaded by
-/// `element`, channel vectors by `channel`.
+/// Values of a body's tensors at one place, a vector each. Results of
+/// elementwise operations are computed on demand, where the builder stands.
+/// Arguments are loaded by `element`, channel vectors by `channel`.
 struct ElementValues {
   using LoadElement = std::function<mlir::Value(mlir::BlockArgument)>;
   using LoadChannel = std::function<mlir::Value(const ChannelSource &)>;
 
-  ElementValues(LoadElement element, LoadChannel channel)
-      : element(std::move(element)), channel(std::move(channel)) {}
+  ElementValues(KernelBuilder &builder, LoadElement element,
+                LoadChannel channel)
+      : k(builder), element(std::move(element)), channel(std::move(channel)) {}
 
   mlir::Value get(mlir::Value tensor);
+  /// Gives a value that is known, such as an accumulator.
+  void set(mlir::Value tensor, mlir::Value value) { values[tensor] = value; }
 
+private:
+  mlir::Value compute(mlir::Operation *op);
+
+  KernelBuilder &k;
   LoadElement element;
   LoadChannel channel;
   llvm::DenseMap<mlir::Value, mlir::Value> values;
 };
-
-/// Emits an elementwise operation on vectors and records its result.
-void evaluateElementwise(KernelBuilder &k, mlir::Operation *op,
-                         ElementValues &values);
 
 /// Computes a channel source from vectors of its parts.
 mlir::Value channelFactor(KernelBuilder &k, mlir::Value vector,
@@ -218,10 +227,16 @@ mlir::Value channelFactor(KernelBuilder &k, mlir::Value vector,
 // Forms
 //===----------------------------------------------------------------------===//
 
+/// The schedule of a kernel with a contraction. Fails with a diagnostic on the
+/// kernel if it has none, or one that is not possible.
+mlir::FailureOr<ContractionSchedule> scheduleOf(KernelOp kernel);
+
 /// Each fails with a diagnostic on the kernel.
 mlir::FailureOr<KernelForm> contractionForm(KernelOp kernel,
                                             const Signature &signature,
                                             mlir::Operation *anchor);
+mlir::FailureOr<KernelForm> branchForm(KernelOp kernel,
+                                       const Signature &signature);
 mlir::FailureOr<KernelForm> elementwiseForm(KernelOp kernel,
                                             const Signature &signature);
 KernelForm optimizerForm(OptimizerOp op);

@@ -19,7 +19,7 @@ using namespace mlir;
 
 namespace cambium::grow {
 
-static bool isContraction(Operation *op) {
+bool isContraction(Operation *op) {
   return isa<Conv2DOp, LinearOp, Conv2DGradInputOp, LinearGradInputOp,
              Conv2DGradFilterOp, LinearGradWeightOp>(op);
 }
@@ -49,6 +49,8 @@ static FailureOr<KernelForm> findForm(KernelOp kernel,
   auto ops = signature.body->without_terminator();
   if (ops.empty())
     return kernel.emitOpError("computes nothing");
+  if (kernel.getFusedMap())
+    return branchForm(kernel, signature);
   if (signature.body->getTerminator()->getNumOperands() == 0 &&
       llvm::none_of(ops, llvm::IsaPred<OptimizerOp>))
     return kernel.emitOpError("yields nothing");
@@ -102,7 +104,7 @@ FailureOr<LaunchSizes> launchSizes(KernelOp kernel, ArrayRef<int64_t> dims) {
   FailureOr<KernelForm> form = findForm(kernel, signature);
   if (failed(form))
     return failure();
-  // An optimizer kernel's dims end with the number of parameters.
+  // The dims of optimizers and of branches end with how many there are.
   size_t expected = signature.numDims + (form->numBuffers >= 0);
   if (dims.size() != expected)
     return kernel.emitOpError()

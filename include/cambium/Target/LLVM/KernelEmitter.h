@@ -85,8 +85,8 @@ mlir::FailureOr<ContractionSpec> contractionSpec(mlir::Operation *op);
 /// says what they lack.
 mlir::FailureOr<BranchSpec> branchSpec(FusedMapOp map);
 
-/// The contraction that `branchSpec(map)->contraction` describes. Only for maps
-/// that have a spec.
+/// The contraction that `branchSpec(map)->contraction` describes; null for maps
+/// without a spec.
 mlir::Operation *branchContraction(FusedMapOp map);
 
 /// Lanes that the schedule of the map's kernel must have on a machine with
