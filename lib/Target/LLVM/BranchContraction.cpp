@@ -177,28 +177,34 @@ void emitBranches(OpBuilder &builder, Location loc, StringRef kernelName,
                   const BranchLayout &layout, const BranchHooks &hooks) {
   KernelBuilder kernel(builder, loc, schedule.vectorWidth);
   BranchEmitter emitter{kernel, kernelName, spec, schedule, layout, hooks};
+  bool winograd = schedule.winograd > 0;
   switch (spec.contraction.kind) {
   case Kind::Forward:
-    return emitBranchRows(emitter);
+    return winograd ? emitWinogradForward(emitter) : emitBranchRows(emitter);
   case Kind::BackwardData:
-    return emitBranchRows(emitter);
+    return winograd ? emitWinogradData(emitter) : emitBranchRows(emitter);
   case Kind::BackwardFilter:
-    return emitBranchFilter(emitter);
+    return winograd ? emitWinogradFilter(emitter) : emitBranchFilter(emitter);
   }
 }
 
 LaunchSizes branchesLaunch(const BranchSpec &spec,
                            const ContractionSchedule &schedule,
                            const BranchLayout &layout, ArrayRef<int64_t> dims) {
+  bool winograd = schedule.winograd > 0;
+  auto launch = branchRowsLaunch;
   switch (spec.contraction.kind) {
   case Kind::Forward:
-    return branchRowsLaunch(spec, schedule, layout, dims);
+    launch = winograd ? winogradForwardLaunch : branchRowsLaunch;
+    break;
   case Kind::BackwardData:
-    return branchRowsLaunch(spec, schedule, layout, dims);
+    launch = winograd ? winogradDataLaunch : branchRowsLaunch;
+    break;
   case Kind::BackwardFilter:
-    return branchFilterLaunch(spec, schedule, layout, dims);
+    launch = winograd ? winogradFilterLaunch : branchFilterLaunch;
+    break;
   }
-  return {};
+  return launch(spec, schedule, layout, dims);
 }
 
 } // namespace cambium
