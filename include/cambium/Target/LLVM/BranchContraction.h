@@ -108,6 +108,7 @@ using BranchFn = llvm::function_ref<mlir::Value(
 
 struct BranchHooks {
   /// Element of x to what the contraction reads; null if x is read as it is.
+  /// The same for all branches: `branch` and `tuple` are null or empty.
   /// Positions outside of x are zero afterwards.
   BranchFn input = nullptr;
   /// The gradient that the contraction reads. Takes the recomputed accumulator,
@@ -123,8 +124,8 @@ struct BranchHooks {
   /// each branch and vector.
   BranchFn epilogue = nullptr;
   /// Joined vector to what is stored; null if that is the same. Called once for
-  /// each vector, when all branches are joined; `branch`, `channels` and
-  /// `tuple` are null or empty for Sum and Mean.
+  /// each vector, when all branches are joined; `branch` and `tuple` are null
+  /// or empty for Sum and Mean.
   BranchFn finish = nullptr;
 };
 
