@@ -144,7 +144,7 @@ LogicalResult cambium::makeKernels(ModuleOp network,
   if (options.kind == ProgramKind::Gradients)
     grow::buildGradientsPipeline(passes, pipeline);
   passes.addNestedPass<func::FuncOp>(grow::createGrowInference());
-  grow::buildSimplifyPipeline(passes);
+  grow::buildSimplifyPipeline(passes, pipeline);
   grow::buildKernelsPipeline(passes, pipeline);
   return passes.run(network);
 }
