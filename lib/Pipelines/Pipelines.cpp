@@ -20,16 +20,18 @@ using namespace mlir;
 
 namespace cambium::grow {
 
-void buildSimplifyPipeline(OpPassManager &pm) {
+void buildSimplifyPipeline(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createInlinerPass());
   pm.addNestedPass<func::FuncOp>(createGrowCollapse());
+  if (options.fuseMaps)
+    pm.addNestedPass<func::FuncOp>(createGrowFuseMaps({options.keep}));
   pm.addNestedPass<func::FuncOp>(createGrowUnrollMaps());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
 }
 
 void buildGradientsPipeline(OpPassManager &pm, const PipelineOptions &options) {
-  buildSimplifyPipeline(pm);
+  buildSimplifyPipeline(pm, options);
   pm.addPass(createGrowDifferentiate({options.loss, "step"}));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
@@ -43,7 +45,7 @@ void buildKernelsPipeline(OpPassManager &pm, const PipelineOptions &options) {
 
 void buildTrainPipeline(OpPassManager &pm, const PipelineOptions &options) {
   if (options.loss.empty())
-    buildSimplifyPipeline(pm);
+    buildSimplifyPipeline(pm, options);
   else
     buildGradientsPipeline(pm, options);
   pm.addNestedPass<func::FuncOp>(createGrowInference());
@@ -55,9 +57,9 @@ void buildTrainPipeline(OpPassManager &pm, const PipelineOptions &options) {
 void registerPipelines() {
   registerGrowPasses();
   registerTransformsPasses();
-  PassPipelineRegistration<>("grow-simplify",
-                             "Inline, collapse and unroll a network",
-                             buildSimplifyPipeline);
+  PassPipelineRegistration<PipelineOptions>(
+      "grow-simplify", "Inline, collapse, fuse and unroll a network",
+      buildSimplifyPipeline);
   PassPipelineRegistration<PipelineOptions>(
       "grow-gradients", "Make a function of loss and gradients",
       buildGradientsPipeline);

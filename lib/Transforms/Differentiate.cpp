@@ -5,15 +5,14 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Reverse mode on straight-line code: the function is copied, the copy is
-// walked backwards, and the rule of each operation turns the gradients of its
-// results into those of its operands. Only values that depend on a parameter
-// take part. A value used more than once gets the sum of its uses' gradients;
-// the order follows from the program, so rounding is the same in every run.
+// The function is copied, and gradients of its result are built at the end of
+// the copy by reverse mode, from the reads of parameters on.
 //
 //===----------------------------------------------------------------------===//
 
-#include "cambium/IR/Grow.h"
+#include "BranchTags.h"
+#include "ReverseMode.h"
+
 #include "cambium/Transforms/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -26,13 +25,6 @@ namespace cambium::grow {
 #include "cambium/Transforms/Passes.h.inc"
 
 namespace {
-
-/// True for values computed from parameters alone.
-bool isWeight(Value value) {
-  return isa_and_nonnull<GetOp, WeightSumOp, WeightConcatOp, WeightSliceOp,
-                         WeightPadOp, WeightCropOp, WeightScaleOp,
-                         WeightComposeOp>(value.getDefiningOp());
-}
 
 /// Replaces training-mode batch_norm by statistics of the batch, normalisation
 /// by them, and the move of the running statistics.
@@ -73,6 +65,10 @@ private:
     };
     set(*mean, stats.getNextMean());
     set(*variance, stats.getNextVariance());
+    if (Attribute tag = op->getDiscardableAttr(branchTag)) {
+      stats->setDiscardableAttr(branchTag, tag);
+      normalized->setDiscardableAttr(branchTag, tag);
+    }
     op.replaceAllUsesWith(normalized.getResult());
     op.erase();
     return success();
@@ -102,7 +98,7 @@ private:
   DenseMap<StringAttr, Operation *> setters;
 };
 
-/// Builds the gradients of one function's scalar result at the end of its
+/// The gradients of one function's scalar result, built at the end of its
 /// block.
 class Differentiator {
 public:
@@ -114,125 +110,55 @@ public:
 
   /// The gradient of a parameter; null if the result does not depend on it.
   Value gradientOf(ParamOp param) {
-    return total(paramGradients.lookup(param.getSymNameAttr()),
-                 /*weight=*/true);
+    return sumGradients(builder, gradients.lookup(param.getSymNameAttr()),
+                        /*weight=*/true);
   }
 
 private:
-  void findActive();
-  LogicalResult propagate(Operation &op);
-  void reachStored(GetOp get);
-  Value total(ArrayRef<Value> contributions, bool weight);
+  Operation *read(GetOp get) {
+    return module.lookupSymbol(get.getSymbolAttr());
+  }
+  void reachStored(GetOp get, ArrayRef<Value> contributions);
 
   ModuleOp module;
   Block &block;
   OpBuilder builder;
-  /// Values that depend on a parameter.
-  DenseSet<Value> active;
-  /// Gradients from the uses of a value, the last use first.
-  DenseMap<Value, SmallVector<Value>> contributions;
-  /// The same for all reads of a parameter.
-  DenseMap<StringAttr, SmallVector<Value>> paramGradients;
+  /// Gradients from all reads of a parameter, the last read first.
+  DenseMap<StringAttr, SmallVector<Value>> gradients;
 };
-
-void Differentiator::findActive() {
-  for (Operation &op : block) {
-    auto get = dyn_cast<GetOp>(op);
-    bool reads = get && isa_and_nonnull<ParamOp, DerivedOp>(
-                            module.lookupSymbol(get.getSymbolAttr()));
-    // What a callee or a region reads is not among the operands.
-    bool opaque = isa<CallOpInterface>(op) || op.getNumRegions() != 0;
-    if (reads || opaque || llvm::any_of(op.getOperands(), [&](Value operand) {
-          return active.contains(operand);
-        }))
-      active.insert(op.result_begin(), op.result_end());
-  }
-}
-
-Value Differentiator::total(ArrayRef<Value> contributions, bool weight) {
-  if (contributions.empty())
-    return {};
-  Value sum = contributions.front();
-  if (contributions.size() == 1)
-    return sum;
-  if (weight)
-    return WeightSumOp::create(builder, sum.getLoc(), sum.getType(),
-                               contributions);
-  for (Value contribution : contributions.drop_front())
-    sum = AddOp::create(builder, contribution.getLoc(), sum.getType(), sum,
-                        contribution);
-  return sum;
-}
 
 /// Hands the gradient of a read to the parameter, or to the terms of a derived
 /// sum.
-void Differentiator::reachStored(GetOp get) {
-  auto found = contributions.find(get.getResult());
-  if (found == contributions.end())
-    return;
+void Differentiator::reachStored(GetOp get, ArrayRef<Value> contributions) {
   auto reach = [&](StringAttr param) {
-    llvm::append_range(paramGradients[param], found->second);
+    llvm::append_range(gradients[param], contributions);
   };
-  Operation *stored = module.lookupSymbol(get.getSymbolAttr());
-  if (auto derived = dyn_cast<DerivedOp>(stored))
+  if (auto derived = dyn_cast<DerivedOp>(read(get)))
     for (auto term : derived.getTerms().getAsRange<FlatSymbolRefAttr>())
       reach(term.getAttr());
   else
-    reach(cast<ParamOp>(stored).getSymNameAttr());
-}
-
-LogicalResult refuse(Operation &op) {
-  if (isa<MapOp>(op))
-    return op.emitOpError("cannot be differentiated: run --grow-collapse and "
-                          "--grow-unroll-maps first");
-  if (isa<CallOpInterface>(op))
-    return op.emitOpError("cannot be differentiated: run --inline first");
-  return op.emitOpError("cannot be differentiated: it has no gradient, but a "
-                        "parameter reaches the loss through it");
-}
-
-LogicalResult Differentiator::propagate(Operation &op) {
-  auto reached = [&](Value result) { return contributions.contains(result); };
-  if (llvm::none_of(op.getResults(), reached))
-    return success();
-  if (auto get = dyn_cast<GetOp>(op)) {
-    reachStored(get);
-    return success();
-  }
-  auto differentiable = dyn_cast<DifferentiableOpInterface>(op);
-  if (!differentiable)
-    return refuse(op);
-  SmallVector<Value> resultGradients;
-  for (Value result : op.getResults())
-    resultGradients.push_back(
-        total(contributions.lookup(result), isWeight(result)));
-  auto needed = llvm::map_to_vector(op.getOperands(), [&](Value operand) {
-    return active.contains(operand);
-  });
-  SmallVector<Value> operandGradients(op.getNumOperands());
-  if (failed(differentiable.buildGradients(builder, resultGradients, needed,
-                                           operandGradients)))
-    return failure();
-  for (auto [operand, isNeeded, gradient] :
-       llvm::zip_equal(op.getOperands(), needed, operandGradients))
-    if (isNeeded && gradient)
-      contributions[operand].push_back(gradient);
-  return success();
+    reach(cast<ParamOp>(read(get)).getSymNameAttr());
 }
 
 LogicalResult Differentiator::run() {
-  findActive();
-  auto forward = llvm::map_to_vector(block.without_terminator(),
-                                     [](Operation &op) { return &op; });
+  SmallVector<GetOp> reads;
+  SmallVector<Value> roots;
+  for (auto get : block.getOps<GetOp>())
+    if (isa_and_nonnull<ParamOp, DerivedOp>(read(get))) {
+      reads.push_back(get);
+      roots.push_back(get.getResult());
+    }
+  ReverseMode reverse(block, roots, builder);
   Value loss = block.getTerminator()->getOperand(0);
-  if (!active.contains(loss))
+  if (!reverse.isActive(loss))
     return success();
   Value seed = FillOp::create(builder, loss.getLoc(), loss.getType(),
                               llvm::APFloat(1.0), Value());
-  contributions[loss].push_back(seed);
-  for (Operation *op : llvm::reverse(forward))
-    if (failed(propagate(*op)))
-      return failure();
+  reverse.addGradient(loss, seed);
+  if (failed(reverse.run()))
+    return failure();
+  for (GetOp get : llvm::reverse(reads))
+    reachStored(get, reverse.contributionsTo(get.getResult()));
   return success();
 }
 
@@ -252,6 +178,7 @@ public:
       step.erase();
       signalPassFailure();
     }
+    eraseBranchTags(getOperation());
   }
 
 private:

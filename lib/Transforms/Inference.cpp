@@ -5,6 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "BranchTags.h"
+
 #include "cambium/IR/Grow.h"
 #include "cambium/Transforms/Passes.h"
 
@@ -20,6 +22,7 @@ namespace {
 struct InferencePass : impl::GrowInferenceBase<InferencePass> {
   void runOnOperation() override {
     getOperation().walk([](BatchNormOp op) { op.setInference(true); });
+    eraseBranchTags(getOperation());
   }
 };
 } // namespace

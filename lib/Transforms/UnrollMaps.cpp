@@ -5,6 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "BranchTags.h"
+
 #include "cambium/IR/Grow.h"
 #include "cambium/Transforms/Passes.h"
 
@@ -17,23 +19,65 @@ namespace cambium::grow {
 #define GEN_PASS_DEF_GROWUNROLLMAPS
 #include "cambium/Transforms/Passes.h.inc"
 
+void eraseBranchTags(Operation *root) {
+  root->walk([](Operation *op) {
+    op->removeDiscardableAttr(branchTag);
+    if (auto map = dyn_cast<FusedMapOp>(op))
+      map.removeKeepAttr();
+  });
+}
+
 namespace {
+
+class Unroller {
+public:
+  explicit Unroller(MLIRContext *context) : builder(context) {}
+
+  LogicalResult unroll(MapOp map);
+
+private:
+  Value inlineBranch(MapOp map, int64_t branch);
+  FailureOr<Value> buildZero(MapOp map);
+  void join(MapOp map, Value &sum, Value result);
+  Attribute newTag() { return builder.getI64IntegerAttr(numTags++); }
+
+  OpBuilder builder;
+  int64_t numTags = 0;
+};
+
+/// True if the map asks for its branches' values to be computed again.
+bool isRecomputed(MapOp map) {
+  std::optional<Keep> keep = map.getKeep();
+  return keep && *keep != Keep::Store;
+}
 
 /// Copies the body before the map for one tuple and returns the branch's
 /// result.
-Value inlineBranch(OpBuilder &builder, MapOp map, int64_t branch) {
+Value Unroller::inlineBranch(MapOp map, int64_t branch) {
   IRMapping mapping;
   mapping.map(map.getBody().getArguments().take_front(map.getInputs().size()),
               map.getInputs());
   mapping.map(map.getBody().getArguments().drop_front(map.getInputs().size()),
               map.getTuple(branch));
-  for (Operation &op : map.getBody().front().without_terminator())
-    builder.clone(op, mapping);
+  Attribute tag = isRecomputed(map) ? newTag() : Attribute();
+  // Branches of an inner map are others in each branch of this one.
+  DenseMap<Attribute, Attribute> innerTags;
+  for (Operation &op : map.getBody().front().without_terminator()) {
+    Operation *clone = builder.clone(op, mapping);
+    if (tag) {
+      clone->setDiscardableAttr(branchTag, tag);
+    } else if (Attribute old = clone->getDiscardableAttr(branchTag)) {
+      Attribute &inner = innerTags[old];
+      if (!inner)
+        inner = newTag();
+      clone->setDiscardableAttr(branchTag, inner);
+    }
+  }
   return mapping.lookupOrDefault(map.getYielded());
 }
 
 /// The result of a sum or mean of no branch.
-FailureOr<Value> buildZero(OpBuilder &builder, MapOp map) {
+FailureOr<Value> Unroller::buildZero(MapOp map) {
   RankedTensorType type = map.getType();
   Value batchOf;
   if (!type.hasStaticShape()) {
@@ -47,33 +91,38 @@ FailureOr<Value> buildZero(OpBuilder &builder, MapOp map) {
       FillOp::create(builder, map.getLoc(), type, llvm::APFloat(0.0), batchOf));
 }
 
-/// Joins the results in the branches' order, which fixes the rounding.
-Value join(OpBuilder &builder, MapOp map, ArrayRef<Value> results) {
-  Location loc = map.getLoc();
-  if (results.size() == 1)
-    return results.front();
-  if (map.getReduction() == Reduction::Concat)
-    return ConcatOp::create(builder, loc, map.getType(), results);
-  Value sum = results.front();
-  for (Value result : results.drop_front())
-    sum = AddOp::create(builder, loc, map.getType(), sum, result);
-  if (map.getReduction() == Reduction::Sum)
-    return sum;
-  return ScaleOp::create(builder, loc, map.getType(), sum,
-                         llvm::APFloat(1.0 / results.size()));
+/// Adds a branch's result to those before it, which fixes the rounding. At
+/// once, so that the results of all branches are never alive together.
+void Unroller::join(MapOp map, Value &sum, Value result) {
+  sum = sum ? AddOp::create(builder, map.getLoc(), map.getType(), sum, result)
+            : result;
 }
 
-LogicalResult unroll(MapOp map) {
-  OpBuilder builder(map);
+LogicalResult Unroller::unroll(MapOp map) {
+  builder.setInsertionPoint(map);
   SmallVector<Value> results;
-  for (int64_t branch = 0, e = map.getBranches(); branch < e; ++branch)
-    results.push_back(inlineBranch(builder, map, branch));
-  FailureOr<Value> joined = results.empty()
-                                ? buildZero(builder, map)
-                                : FailureOr<Value>(join(builder, map, results));
-  if (failed(joined))
-    return failure();
-  map.replaceAllUsesWith(*joined);
+  Value joined;
+  int64_t branches = map.getBranches();
+  for (int64_t branch = 0; branch < branches; ++branch) {
+    Value result = inlineBranch(map, branch);
+    results.push_back(result);
+    if (map.getReduction() != Reduction::Concat)
+      join(map, joined, result);
+  }
+  if (branches == 0) {
+    FailureOr<Value> zero = buildZero(map);
+    if (failed(zero))
+      return failure();
+    joined = *zero;
+  } else if (branches == 1) {
+    joined = results.front();
+  } else if (map.getReduction() == Reduction::Concat) {
+    joined = ConcatOp::create(builder, map.getLoc(), map.getType(), results);
+  } else if (map.getReduction() == Reduction::Mean) {
+    joined = ScaleOp::create(builder, map.getLoc(), map.getType(), joined,
+                             llvm::APFloat(1.0 / branches));
+  }
+  map.replaceAllUsesWith(joined);
   map.erase();
   return success();
 }
@@ -83,8 +132,9 @@ struct UnrollMapsPass : impl::GrowUnrollMapsBase<UnrollMapsPass> {
     // Inner maps come first, so that each is unrolled once.
     SmallVector<MapOp> maps;
     getOperation().walk([&](MapOp map) { maps.push_back(map); });
+    Unroller unroller(&getContext());
     for (MapOp map : maps)
-      if (failed(unroll(map)))
+      if (failed(unroller.unroll(map)))
         return signalPassFailure();
   }
 };

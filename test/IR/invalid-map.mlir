@@ -264,6 +264,6 @@ func.func @f(%x: tensor<?x4xf32>) {
 // -----
 
 func.func @f(%x: tensor<4xf32>) {
-  // expected-error @+1 {{'grow.yield' op expects parent op to be one of 'grow.map, grow.kernel'}}
+  // expected-error @+1 {{'grow.yield' op expects parent op to be one of 'grow.map, grow.fused_map, grow.kernel'}}
   grow.yield %x : tensor<4xf32>
 }

@@ -70,9 +70,9 @@
 // STEP-NEXT:    grow.launch @[[CONV]](%{{.*}}, %[[W]])
 // STEP:         %[[LOSS:.*]] = grow.launch @softmax_cross_entropy(
 // STEP:         %[[DFC:.*]] = grow.launch @linear_grad_weight(
+// STEP:         grow.launch @{{.*}}(%[[DFC]]) updates [@fc.w]
 // STEP:         %[[DW:.*]] = grow.launch @conv2d_grad_filter(
 // STEP-NEXT:    grow.launch @[[SGD:.*]](%[[DW]]) updates [@b0.w, @b1.w] into @[[SUM]]
-// STEP-NEXT:    grow.launch @{{.*}}(%[[DFC]]) updates [@fc.w]
 // STEP-NEXT:    return %[[LOSS]]
 // STEP:       grow.kernel @[[CONV]] schedule
 // STEP:         grow.conv2d

@@ -1,6 +1,7 @@
 // RUN: cambium-opt %s --grow-unroll-maps | FileCheck %s
 
-// The body once for each tuple; the results are added in the branches' order.
+// The body once for each tuple; the results are added in the branches' order,
+// each at once.
 
 // CHECK-LABEL: func.func @sum(
 // CHECK-SAME:    %[[X:[^:]*]]: tensor<?x4xf32>, %[[W0:[^:]*]]: {{.*}}, %[[W1:[^:]*]]: {{.*}}, %[[W2:[^:]*]]: {{.*}})
@@ -8,9 +9,9 @@
 // CHECK-NEXT:    %[[R0:.*]] = grow.relu %[[L0]]
 // CHECK-NEXT:    %[[L1:.*]] = grow.linear %[[X]], %[[W1]]
 // CHECK-NEXT:    %[[R1:.*]] = grow.relu %[[L1]]
+// CHECK-NEXT:    %[[S1:.*]] = grow.add %[[R0]], %[[R1]]
 // CHECK-NEXT:    %[[L2:.*]] = grow.linear %[[X]], %[[W2]]
 // CHECK-NEXT:    %[[R2:.*]] = grow.relu %[[L2]]
-// CHECK-NEXT:    %[[S1:.*]] = grow.add %[[R0]], %[[R1]]
 // CHECK-NEXT:    %[[S2:.*]] = grow.add %[[S1]], %[[R2]]
 // CHECK-NEXT:    return %[[S2]]
 func.func @sum(%x: tensor<?x4xf32>, %w0: tensor<4x3xf32>, %w1: tensor<4x3xf32>, %w2: tensor<4x3xf32>) -> tensor<?x3xf32> {
@@ -118,6 +119,64 @@ func.func @nested(%x: tensor<4xf32>, %a: tensor<4xf32>, %b: tensor<4xf32>) -> te
       grow.yield %m : tensor<4xf32>
     }
     grow.yield %z : tensor<4xf32>
+  }
+  return %y : tensor<4xf32>
+}
+
+// Values to be computed again for gradients: the operations of each branch have
+// a number. Those of an inner map belong to the outer's branch.
+
+// CHECK-LABEL: func.func @tags(
+// CHECK-NEXT:    grow.mul %{{.*}} {grow.branch = [[A:[0-9]+]] : i64}
+// CHECK-NEXT:    grow.tanh %{{.*}} {grow.branch = [[A]] : i64}
+// CHECK-NEXT:    grow.mul %{{.*}} {grow.branch = [[B:[0-9]+]] : i64}
+// CHECK-NEXT:    grow.tanh %{{.*}} {grow.branch = [[B]] : i64}
+// CHECK-NEXT:    grow.add %{{[^{]*$}}
+// CHECK-NEXT:    grow.tanh %{{.*}} {grow.branch = [[C:[0-9]+]] : i64}
+// CHECK-NEXT:    grow.mul %{{.*}} {grow.branch = [[C]] : i64}
+// CHECK-NEXT:    grow.mul %{{.*}} {grow.branch = [[C]] : i64}
+// CHECK-NEXT:    grow.add %{{.*}} {grow.branch = [[C]] : i64}
+// CHECK-NEXT:    return
+func.func @tags(%x: tensor<4xf32>, %a: tensor<4xf32>, %b: tensor<4xf32>) -> tensor<4xf32> {
+  %y = grow.map "m" sum (%x) over [(%a), (%b)] keep mask {
+  ^bb0(%in: tensor<4xf32>, %w: tensor<4xf32>):
+    %m = grow.mul %in, %w : tensor<4xf32>
+    %t = grow.tanh %m : tensor<4xf32>
+    grow.yield %t : tensor<4xf32>
+  }
+  %z = grow.map "outer" sum (%y) over [(%a)] keep recompute {
+  ^bb0(%in: tensor<4xf32>, %w: tensor<4xf32>):
+    %t = grow.tanh %in : tensor<4xf32>
+    %i = grow.map "inner" sum (%t) over [(%w), (%t)] keep recompute {
+    ^bb0(%inner: tensor<4xf32>, %v: tensor<4xf32>):
+      %m = grow.mul %inner, %v : tensor<4xf32>
+      grow.yield %m : tensor<4xf32>
+    }
+    grow.yield %i : tensor<4xf32>
+  }
+  return %z : tensor<4xf32>
+}
+
+// Stored values need none; the branches of an inner map have theirs, others in
+// each branch of the outer one.
+
+// CHECK-LABEL: func.func @innerTags(
+// CHECK-NEXT:    grow.tanh %{{[^{]*$}}
+// CHECK-NEXT:    grow.mul %{{.*}} {grow.branch = [[A:[0-9]+]] : i64}
+// CHECK-NEXT:    grow.tanh %{{[^{]*$}}
+// CHECK-NOT:     {grow.branch = [[A]] : i64}
+// CHECK:         grow.mul %{{.*}} {grow.branch = {{[0-9]+}} : i64}
+// CHECK-NEXT:    grow.add %{{[^{]*$}}
+func.func @innerTags(%x: tensor<4xf32>, %a: tensor<4xf32>, %b: tensor<4xf32>) -> tensor<4xf32> {
+  %y = grow.map "outer" sum (%x) over [(%a), (%b)] keep store {
+  ^bb0(%in: tensor<4xf32>, %w: tensor<4xf32>):
+    %t = grow.tanh %in : tensor<4xf32>
+    %i = grow.map "inner" sum (%t) over [(%w)] keep recompute {
+    ^bb0(%inner: tensor<4xf32>, %v: tensor<4xf32>):
+      %m = grow.mul %inner, %v : tensor<4xf32>
+      grow.yield %m : tensor<4xf32>
+    }
+    grow.yield %i : tensor<4xf32>
   }
   return %y : tensor<4xf32>
 }

@@ -25,6 +25,9 @@ def Grow_FusedMapOp : Grow_Op<"fused_map",
     Results are in the order of the yields. Operands after `over` are the tuples,
     branch after branch.
 
+    `keep` says what differentiation makes the map yield `each` for its
+    gradients, as in `grow.map`; without it, nothing.
+
     In a `grow.kernel` the number of branches is `?`: it comes with the launch.
     There is one tuple then, and one result for each yield.
 
@@ -47,13 +50,14 @@ def Grow_FusedMapOp : Grow_Op<"fused_map",
                        TypedArrayAttrBase<Grow_JoinAttr, "joins">:$joins,
                        Variadic<Grow_TensorOrBits>:$inputs,
                        Variadic<Grow_Tensor>:$slices,
-                       Variadic<Grow_TensorOrBits>:$params);
+                       Variadic<Grow_TensorOrBits>:$params,
+                       OptionalAttr<Grow_KeepAttr>:$keep);
   let results = (outs Variadic<Grow_TensorOrBits>:$results);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
     `branches` custom<Branches>($branches) `(` $inputs `)`
     (`sliced` `(` $slices^ `)`)? (`over` `(` $params^ `)`)?
-    `join` custom<Joins>($joins) attr-dict `:`
+    `join` custom<Joins>($joins) (`keep` $keep^)? attr-dict `:`
     functional-type(operands, results) $body
   }];
   let hasVerifier = 1;

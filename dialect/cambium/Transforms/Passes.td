@@ -31,11 +31,44 @@ def GrowCollapse : Pass<"grow-collapse", "::mlir::func::FuncOp"> {
   let dependentDialects = ["::cambium::grow::GrowDialect"];
 }
 
+def GrowFuseMaps : Pass<"grow-fuse-maps", "::mlir::func::FuncOp"> {
+  let summary = "Makes maps into kernels of any number of branches";
+  let description = [{
+    A `grow.map` becomes a `grow.fused_map` if its body is elementwise operations
+    on the input, one convolution or linear layer whose filter is a parameter of
+    the branch, and elementwise operations with the branch's own vectors. Maps of
+    the same inputs that are added become one if their bodies are equal.
+
+    Decides what each map keeps for its gradients, and says so by `keep`. One
+    sign bit an element is enough for rectifiers; otherwise values are computed
+    again. Maps that do not fuse keep nothing or, with `store`, all they compute.
+
+    A remark on each map that does not fuse says why.
+  }];
+  let options = [
+    Option<"keep", "keep", "::cambium::grow::KeepPolicy",
+           "::cambium::grow::KeepPolicy::Auto",
+           "What maps that do not say it keep for their gradients",
+           "::cambium::grow::keepPolicyValues()">];
+  let statistics = [
+    Statistic<"numFused", "fused-branches", "Branches that share a kernel">,
+    Statistic<"numJoined", "joined-maps",
+              "Maps that have become part of another">,
+    Statistic<"numUnfused", "unfused-branches",
+              "Branches that are computed one by one">];
+  let dependentDialects = ["::cambium::grow::GrowDialect"];
+}
+
 def GrowUnrollMaps : Pass<"grow-unroll-maps", "::mlir::func::FuncOp"> {
   let summary = "Replaces maps by their branches, one after the other";
   let description = [{
-    What cannot collapse is computed branch by branch: the body is inlined for
-    each tuple and the results are added (in order), scaled, or concatenated.
+    What neither collapses nor fuses is computed branch by branch: the body is
+    inlined for each tuple and the results are added (in order), scaled, or
+    concatenated.
+
+    If the map says `keep recompute` or `keep mask`, the operations of each
+    branch get a number of its own as `grow.branch`. Differentiation computes
+    them again instead of keeping their values.
   }];
   let dependentDialects = ["::cambium::grow::GrowDialect"];
 }
@@ -43,7 +76,8 @@ def GrowUnrollMaps : Pass<"grow-unroll-maps", "::mlir::func::FuncOp"> {
 def GrowInference : Pass<"grow-inference", "::mlir::func::FuncOp"> {
   let summary = "Puts layers in inference mode";
   let description = [{
-    Batch normalisation then uses its running statistics.
+    Batch normalisation then uses its running statistics. What only
+    differentiation reads, `keep` and `grow.branch`, goes.
   }];
   let dependentDialects = ["::cambium::grow::GrowDialect"];
 }
@@ -59,7 +93,13 @@ def GrowDifferentiate : Pass<"grow-differentiate", "::mlir::ModuleOp"> {
     zeros. Batch normalisation in training mode becomes statistics,
     normalisation, and a `grow.set` for each running statistic.
 
-    Maps must have been collapsed or unrolled, and calls inlined.
+    The gradients of a `grow.fused_map` are two more: one for its inputs and one
+    for its parameters. What they read of the branches' values the map yields, or
+    they compute it again, as its `keep` says. Operations with a `grow.branch`
+    are copied to where their gradients are built, behind a `grow.barrier`, and
+    differentiated there, so that only what enters a branch is kept.
+
+    Other maps must have been collapsed, fused or unrolled, and calls inlined.
   }];
   let options = [
     Option<"function", "function", "std::string", "\"loss\"",
@@ -100,7 +140,11 @@ def GrowFormKernels : Pass<"grow-form-kernels", "::mlir::ModuleOp"> {
   }];
   let options = [
     Option<"vectorWidth", "vector-width", "int64_t", "8",
-           "Lanes of a vector register in f32">];
+           "Lanes of a vector register in f32">,
+    Option<"convAlgorithm", "conv-algorithm", "::cambium::grow::ConvAlgorithm",
+           "::cambium::grow::ConvAlgorithm::Auto",
+           "How kernels over branches compute 3x3 convolutions",
+           "::cambium::grow::convAlgorithmValues()">];
   let statistics = [
     Statistic<"numKernels", "kernels", "Distinct kernels">,
     Statistic<"numLaunches", "launches", "Kernel launches">,

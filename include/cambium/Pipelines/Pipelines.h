@@ -8,6 +8,7 @@
 #ifndef CAMBIUM_PIPELINES_PIPELINES_H
 #define CAMBIUM_PIPELINES_PIPELINES_H
 
+#include "cambium/Transforms/Passes.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassOptions.h"
 
@@ -26,11 +27,20 @@ struct PipelineOptions : mlir::PassPipelineOptions<PipelineOptions> {
   Option<int64_t> vectorWidth{
       *this, "vector-width",
       llvm::cl::desc("Lanes of a vector register in f32"), llvm::cl::init(8)};
+  Option<bool> fuseMaps{
+      *this, "fuse-maps",
+      llvm::cl::desc("Make maps that do not collapse into kernels"),
+      llvm::cl::init(false)};
+  Option<KeepPolicy> keep{
+      *this, "keep",
+      llvm::cl::desc("What maps that do not say it keep for their gradients"),
+      llvm::cl::init(KeepPolicy::Auto), keepPolicyValues()};
 };
 
 /// `grow-simplify`: calls inlined, linear branches collapsed, the other maps
-/// unrolled.
-void buildSimplifyPipeline(mlir::OpPassManager &pm);
+/// fused or unrolled.
+void buildSimplifyPipeline(mlir::OpPassManager &pm,
+                           const PipelineOptions &options);
 
 /// `grow-gradients`: grow-simplify, then @step with the loss function's
 /// gradients as results.

@@ -18,6 +18,34 @@ class FuncOp;
 
 namespace cambium::grow {
 
+/// How kernels over branches compute 3x3 convolutions of stride 1. Winograd's
+/// algorithm does a quarter of the multiplications, with a rounding error some
+/// four times larger. Auto takes it where it is faster.
+enum class ConvAlgorithm { Auto, Direct, Winograd };
+
+/// The values of an option of that type.
+inline auto convAlgorithmValues() {
+  return llvm::cl::values(
+      clEnumValN(ConvAlgorithm::Auto, "auto", "the faster one"),
+      clEnumValN(ConvAlgorithm::Direct, "direct", "sums of products"),
+      clEnumValN(ConvAlgorithm::Winograd, "winograd",
+                 "Winograd's F(4x4, 3x3) wherever it is possible"));
+}
+
+/// What maps without a `keep` of their own keep for their gradients. Auto is
+/// sign bits where they are enough, and nothing where values are computed
+/// again.
+enum class KeepPolicy { Auto, Mask, Recompute, Store };
+
+/// The values of an option of that type.
+inline auto keepPolicyValues() {
+  return llvm::cl::values(
+      clEnumValN(KeepPolicy::Auto, "auto", "bits where they are enough"),
+      clEnumValN(KeepPolicy::Mask, "mask", "one bit an element"),
+      clEnumValN(KeepPolicy::Recompute, "recompute", "nothing"),
+      clEnumValN(KeepPolicy::Store, "store", "the values"));
+}
+
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
 #include "cambium/Transforms/Passes.h.inc"
