@@ -30,6 +30,9 @@ struct Settings {
 };
 const Settings &settings();
 
+/// Rounds of cases whose contenders run for longer than a turn.
+inline constexpr int maximalLongRounds = 5;
+
 /// Something to be timed against others.
 struct Contender {
   std::function<void()> run;
@@ -67,7 +70,9 @@ void fail(benchmark::State &state, const std::string &message);
 bool anyFailed();
 
 void registerConv2d();
+void registerGrowthCurve();
 void registerLinearBranches();
+void registerReluBranches();
 void registerFashionStep();
 
 } // namespace cambium::bench

@@ -8,6 +8,7 @@
 #include "Bench.h"
 
 #include "cambium/Jit/Jit.h"
+#include "peers/LibTorch.h"
 #include "peers/OneDnn.h"
 #include "peers/OpenMP.h"
 
@@ -36,10 +37,12 @@ int main(int argc, char **argv) {
   benchmark::AddCustomContext("isa", isaName(detectIsa()));
   benchmark::AddCustomContext("threads", std::to_string(settings().threads));
   benchmark::AddCustomContext("rounds", std::to_string(settings().rounds));
-  benchmark::AddCustomContext("peer", oneDnnName());
+  benchmark::AddCustomContext("peer", oneDnnName() + "; " + torchName());
   try {
     registerConv2d();
     registerLinearBranches();
+    registerReluBranches();
+    registerGrowthCurve();
     registerFashionStep();
     benchmark::RunSpecifiedBenchmarks();
   } catch (const std::exception &error) {

@@ -15,6 +15,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/Error.h"
 
 #include <algorithm>
@@ -75,10 +76,18 @@ OwningOpRef<ModuleOp> lower(const std::string &text, Program::Pipeline pipeline,
   grow::PipelineOptions options;
   options.vectorWidth = width;
   PassManager passes(&context);
-  if (pipeline == Program::Pipeline::Training)
+  switch (pipeline) {
+  case Program::Pipeline::Training:
     grow::buildTrainPipeline(passes, options);
-  else
+    break;
+  case Program::Pipeline::Gradients:
+    grow::buildGradientsPipeline(passes, options);
     grow::buildKernelsPipeline(passes, options);
+    break;
+  case Program::Pipeline::Kernels:
+    grow::buildKernelsPipeline(passes, options);
+    break;
+  }
   errors.check(passes.run(*module));
   return module;
 }
@@ -101,6 +110,13 @@ Program::Program(const std::string &text, Pipeline pipeline)
   program = errors.check(HostProgram::create(std::move(module), cache, store));
 }
 
+float *Program::values(const std::string &parameter) {
+  StoredTensor *tensor = store.find(parameter);
+  if (!tensor)
+    throw std::runtime_error("no parameter is called " + parameter);
+  return tensor->values->data();
+}
+
 HostProgram::Call Program::call(const std::string &function,
                                 const std::vector<TensorView> &inputs) {
   Errors errors(*context);
@@ -110,6 +126,23 @@ HostProgram::Call Program::call(const std::string &function,
 const float *Program::result(const HostProgram::Call &call, size_t number) {
   return static_cast<const float *>(executor.address(
       *call.plan, call.plan->plan.results[number].slot, call.inputs));
+}
+
+HostProgram::Call Program::callBefore(const HostProgram::Call &call,
+                                      size_t input) {
+  BoundPlan part = *call.plan;
+  std::vector<Launch> &launches = part.plan.launches;
+  auto reads = [&](const Slot &slot) {
+    return slot.space == Slot::Space::Input &&
+           slot.place == static_cast<int64_t>(input);
+  };
+  auto end = llvm::find_if(launches, [&](const Launch &launch) {
+    return llvm::any_of(launch.buffers, reads);
+  });
+  launches.erase(end, launches.end());
+  part.plan.copies.clear();
+  parts.push_back(std::move(part));
+  return {&parts.back(), call.inputs};
 }
 
 std::vector<Program::LaunchTime>
@@ -158,17 +191,28 @@ void bench::printBreakdown(const std::string &title,
 
 std::vector<std::vector<float>>
 bench::reference(const std::string &text, const std::string &function,
-                 const std::vector<TensorView> &inputs) {
+                 const std::vector<TensorView> &inputs,
+                 Program::Pipeline pipeline,
+                 const std::map<std::string, TensorView> &values) {
   std::unique_ptr<MLIRContext> context = makeContext();
   Errors errors(*context);
   OwningOpRef<ModuleOp> module = parse(text, *context, errors);
-  auto interpreter = errors.check(ReferenceInterpreter::create(*module));
-  std::vector<ReferenceTensor> tensors;
-  for (const TensorView &input : inputs) {
-    auto *data = static_cast<const float *>(input.data);
-    tensors.emplace_back(input.shape,
-                         std::vector<double>(data, data + input.elements()));
+  if (pipeline == Program::Pipeline::Gradients) {
+    PassManager passes(context.get());
+    grow::buildGradientsPipeline(passes, grow::PipelineOptions());
+    errors.check(passes.run(*module));
   }
+  auto toDouble = [](const TensorView &view) {
+    auto *data = static_cast<const float *>(view.data);
+    return ReferenceTensor(view.shape,
+                           std::vector<double>(data, data + view.elements()));
+  };
+  auto interpreter = errors.check(ReferenceInterpreter::create(*module));
+  for (const auto &[name, view] : values)
+    errors.check(interpreter.setValue(name, toDouble(view)));
+  std::vector<ReferenceTensor> tensors;
+  for (const TensorView &input : inputs)
+    tensors.push_back(toDouble(input));
   std::vector<std::vector<float>> results;
   for (const ReferenceTensor &result :
        errors.check(interpreter.call(function, tensors)))
@@ -176,10 +220,11 @@ bench::reference(const std::string &text, const std::string &function,
   return results;
 }
 
-StepArena bench::stepArena(const std::string &networkText, int64_t batch) {
+StepMemory bench::stepMemory(const std::string &networkText,
+                             Program::Pipeline pipeline, int64_t batch) {
   std::unique_ptr<MLIRContext> context = makeContext();
-  OwningOpRef<ModuleOp> module = lower(networkText, Program::Pipeline::Training,
-                                       *context, vectorWidth(detectIsa()));
+  OwningOpRef<ModuleOp> module =
+      lower(networkText, pipeline, *context, vectorWidth(detectIsa()));
   Errors errors(*context);
   grow::MemoryPlan plan = errors.check(
       grow::planMemory(module->lookupSymbol<func::FuncOp>("step"), batch));
@@ -187,5 +232,6 @@ StepArena bench::stepArena(const std::string &networkText, int64_t batch) {
   for (const grow::Buffer &buffer : plan.buffers)
     if (buffer.category != grow::BufferCategory::Gradient)
       others.push_back(buffer);
-  return {plan.arenaBytes, grow::assignOffsets(others)};
+  return {plan.arenaBytes, grow::assignOffsets(others),
+          plan.peak(grow::BufferCategory::Kept), plan.scratchBytes};
 }

@@ -10,6 +10,8 @@
 
 #include "cambium/API/HostProgram.h"
 
+#include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,10 +22,15 @@ namespace cambium::bench {
 /// std::runtime_error with the diagnostics where the library reports failure.
 class Program {
 public:
-  /// Kernels: functions as they are. Training: @step and inference functions.
-  enum class Pipeline { Kernels, Training };
+  /// Kernels: functions as they are. Gradients: also @step, with @loss and its
+  /// gradients as results. Training: @step, which updates the parameters, and
+  /// inference functions.
+  enum class Pipeline { Kernels, Gradients, Training };
 
   Program(const std::string &text, Pipeline pipeline);
+
+  /// Values of a parameter, to read and write.
+  float *values(const std::string &parameter);
 
   /// Runs a function once; the call can be repeated as often as its inputs
   /// live.
@@ -34,6 +41,9 @@ public:
   }
   /// A result of the call that ran last.
   const float *result(const HostProgram::Call &call, size_t number);
+  /// The launches of a call before the first that reads one of its inputs: up
+  /// to the loss, if that is the targets.
+  HostProgram::Call callBefore(const HostProgram::Call &call, size_t input);
 
   struct LaunchTime {
     std::string kernel;
@@ -50,24 +60,32 @@ private:
   ParameterStore store;
   Executor executor;
   std::unique_ptr<HostProgram> program;
+  std::deque<BoundPlan> parts;
 };
 
 /// Prints a table of the times, longest first, to the standard error.
 void printBreakdown(const std::string &title,
                     std::vector<Program::LaunchTime> times);
 
-/// A function's results as the double-precision reference computes them.
+/// A function's results as the double-precision reference computes them; with
+/// Pipeline::Gradients also of @step. `values` replaces those of parameters.
 std::vector<std::vector<float>>
 reference(const std::string &text, const std::string &function,
-          const std::vector<TensorView> &inputs);
+          const std::vector<TensorView> &inputs,
+          Program::Pipeline pipeline = Program::Pipeline::Kernels,
+          const std::map<std::string, TensorView> &values = {});
 
-/// Arena of a network's compiled @step, with and without the buffers of
-/// gradients.
-struct StepArena {
-  int64_t bytes = 0;
-  int64_t bytesWithoutGradients = 0;
+/// Memory of a compiled @step beside what is stored.
+struct StepMemory {
+  int64_t arena = 0;
+  /// Arena if the buffers of gradients were elsewhere.
+  int64_t arenaWithoutGradients = 0;
+  int64_t keptForBackward = 0;
+  /// For each thread.
+  int64_t scratch = 0;
 };
-StepArena stepArena(const std::string &networkText, int64_t batch);
+StepMemory stepMemory(const std::string &networkText,
+                      Program::Pipeline pipeline, int64_t batch);
 
 } // namespace cambium::bench
 

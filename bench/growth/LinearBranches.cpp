@@ -101,9 +101,11 @@ void linearBranches(benchmark::State &state) {
     rounds.add({{[&] { data.step(many); }}, {[&] { data.step(one); }}});
     state.SetIterationTime(rounds.last(0));
   }
-  StepArena arena = stepArena(network.text(), batch);
-  state.counters["arena_bytes"] = arena.bytes;
-  state.counters["arena_bytes_without_gradients"] = arena.bytesWithoutGradients;
+  StepMemory memory =
+      stepMemory(network.text(), Program::Pipeline::Training, batch);
+  state.counters["arena_bytes"] = memory.arena;
+  state.counters["arena_bytes_without_gradients"] =
+      memory.arenaWithoutGradients;
   state.counters["parameters"] = many.parameterCount();
   state.counters["step_ms"] = rounds.seconds(0) * 1e3;
   state.counters["ratio_to_one"] = rounds.ratio(0, 1);

@@ -30,7 +30,7 @@ struct GrowingNetwork {
   std::array<int64_t, 2> channels = {32, 64};
   int64_t hidden = 160, classes = 10;
   int64_t branches = 3;
-  float learningRate = 0.01f, momentum = 0.9f;
+  float learningRate = 0.001f, momentum = 0.9f;
 
   int64_t imageElements() const { return batch * size * size * colours; }
 };

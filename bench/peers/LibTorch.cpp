@@ -9,11 +9,13 @@
 
 #include <ATen/Parallel.h>
 #include <c10/core/CPUAllocator.h>
+#include <c10/core/impl/alloc_cpu.h>
 #include <torch/optim/sgd.h>
 #include <torch/types.h>
 #include <torch/version.h>
 
 #include <atomic>
+#include <malloc.h>
 
 using namespace cambium::bench;
 using torch::Tensor;
@@ -24,45 +26,36 @@ using torch::Tensor;
 
 namespace {
 
-/// LibTorch's own allocator, counted.
+/// LibTorch's allocator, counted.
 class Meter final : public c10::Allocator {
 public:
-  /// Counts all tensors made after the first call.
+  /// Counts all that is allocated after the first call.
   static Meter &get() {
     static Meter meter;
     return meter;
   }
 
   c10::DataPtr allocate(size_t bytes) const override {
-    auto *block = new Block{inner->allocate(bytes), bytes};
-    int64_t now = (live += bytes);
+    void *memory = c10::alloc_cpu(bytes);
+    int64_t now = (live += malloc_usable_size(memory));
     for (int64_t seen = most; now > seen;)
       if (most.compare_exchange_weak(seen, now))
         break;
-    return {block->memory.get(), block, &release,
-            c10::Device(c10::DeviceType::CPU)};
+    return {memory, memory, &release, c10::Device(c10::DeviceType::CPU)};
   }
+  c10::DeleterFnPtr raw_deleter() const override { return &release; }
 
   int64_t bytes() const { return live; }
   /// The most bytes since the last call of this function.
   int64_t takePeak() { return most.exchange(live); }
 
 private:
-  struct Block {
-    c10::DataPtr memory;
-    size_t bytes;
-  };
-
-  Meter() : inner(c10::GetCPUAllocator()) {
-    c10::SetCPUAllocator(this, /*priority=*/1);
-  }
-  static void release(void *context) {
-    auto *block = static_cast<Block *>(context);
-    get().live -= block->bytes;
-    delete block;
+  Meter() { c10::SetCPUAllocator(this, /*priority=*/1); }
+  static void release(void *memory) {
+    get().live -= malloc_usable_size(memory);
+    c10::free_cpu(memory);
   }
 
-  c10::Allocator *inner;
   mutable std::atomic<int64_t> live = 0, most = 0;
 };
 

@@ -17,6 +17,7 @@
 #include "../memory/GrowingNetwork.h"
 #include "Convolution.h"
 
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
@@ -34,9 +35,17 @@ enum class TorchForm {
   /// One layer with the filters of all branches, then a sum over them: "B".
   Wide
 };
+inline constexpr std::array<TorchForm, 3> torchForms = {
+    TorchForm::Stack, TorchForm::InPlace, TorchForm::Wide};
+/// As in names of counters.
+inline const char *nameOf(TorchForm form) {
+  return form == TorchForm::Stack     ? "stack"
+         : form == TorchForm::InPlace ? "in_place"
+                                      : "wide";
+}
 
-/// Bytes that LibTorch's allocator handed out for tensors. What oneDNN
-/// allocates below it, such as scratch and reordered filters, is not counted.
+/// Bytes that LibTorch's allocator handed out: tensors, and what it reorders
+/// for oneDNN, but not oneDNN's own scratch.
 struct TorchMemory {
   /// The most at any time of a step: inputs, parameters, gradients, momentum,
   /// activations.

@@ -1,0 +1,386 @@
+//===- ReluBranches.cpp - A sum of rectified branches ---------------------===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+//
+// y = sum over i of relu(conv3x3(x, w_i) + b_i), the mean squared error between
+// y and a target, and the gradients of x and of all w_i and b_i, beside
+// LibTorch and beside the same convolutions without bias, relu and sum. x is
+// declared as a parameter, because gradients are those of parameters.
+//
+//===----------------------------------------------------------------------===//
+
+#include "../Bench.h"
+#include "../Program.h"
+#include "../peers/LibTorch.h"
+#include "../peers/OpenMP.h"
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+using namespace cambium;
+using namespace cambium::bench;
+
+namespace {
+
+constexpr double maximalError = 1e-4;
+
+constexpr ConvShape layerShape = {16, 32, 64, 64, 3, 1, 1};
+/// Small enough for the reference, with partial tiles.
+constexpr ConvShape checkedShape = {2, 9, 16, 24, 3, 1, 1};
+
+std::string typeText(const std::vector<int64_t> &shape) {
+  std::ostringstream text;
+  text << "tensor<";
+  for (int64_t extent : shape)
+    text << extent << "x";
+  text << "f32>";
+  return text.str();
+}
+
+std::string numbered(const char *name, int64_t number) {
+  return name + std::to_string(number);
+}
+
+/// The IR of the layer's functions.
+class LayerText {
+public:
+  LayerText(const ConvShape &shape, int64_t branches)
+      : branches(branches), x(typeText(shape.x())), w(typeText(shape.w())),
+        y(typeText(shape.y())), b(typeText({shape.outC})) {}
+
+  std::string text() const {
+    std::ostringstream text;
+    text << "grow.group @g {optimizer = #grow.sgd, lr = 0.1}\n";
+    declare(text, "x", x);
+    for (int64_t i = 0; i < branches; ++i) {
+      declare(text, numbered("w", i), w);
+      declare(text, numbered("b", i), b);
+    }
+    addForward(text);
+    text << "func.func @loss(%target: " << y << ") -> tensor<f32> {\n"
+         << "  %y = func.call @forward() : () -> " << y << "\n"
+         << "  %l = grow.mse %y, %target : (" << y << ", " << y
+         << ") -> tensor<f32>\n"
+         << "  return %l : tensor<f32>\n}\n";
+    addBare(text);
+    return text.str();
+  }
+
+private:
+  static void declare(std::ostream &text, const std::string &name,
+                      const std::string &type) {
+    text << "grow.param @" << name << " : " << type
+         << " in @g init(#grow.zero)\n";
+  }
+  static void get(std::ostream &text, const std::string &name,
+                  const std::string &type) {
+    text << "  %" << name << " = grow.get @" << name << " : " << type << "\n";
+  }
+  void conv(std::ostream &text, const char *input, const std::string &filter,
+            const std::string &result) const {
+    text << "  %" << result << " = grow.conv2d %" << input << ", %" << filter
+         << " padding [1, 1] : (" << x << ", " << w << ") -> " << y << "\n";
+  }
+
+  void addForward(std::ostream &text) const {
+    text << "func.func @forward() -> " << y << " {\n";
+    get(text, "x", x);
+    for (int64_t i = 0; i < branches; ++i) {
+      get(text, numbered("w", i), w);
+      get(text, numbered("b", i), b);
+    }
+    text << "  %y = grow.map \"layer\" sum (%x) over [";
+    for (int64_t i = 0; i < branches; ++i)
+      text << (i ? ", " : "") << "(%w" << i << ", %b" << i << ")";
+    text << "] {\n  ^bb0(%in: " << x << ", %w: " << w << ", %b: " << b
+         << "):\n";
+    conv(text, "in", "w", "c");
+    text << "  %s = grow.bias_add %c, %b : (" << y << ", " << b << ") -> " << y
+         << "\n  %r = grow.relu %s : " << y << "\n  grow.yield %r : " << y
+         << "\n  }\n  return %y : " << y << "\n}\n";
+  }
+
+  /// Every convolution with a result of its own, and nothing else.
+  void addBare(std::ostream &text) const {
+    std::string types, names;
+    for (int64_t i = 0; i < branches; ++i) {
+      types += (i ? ", " : "") + y;
+      names += (i ? ", %c" : "%c") + std::to_string(i);
+    }
+    text << "func.func @bare() -> (" << types << ") {\n";
+    get(text, "x", x);
+    for (int64_t i = 0; i < branches; ++i) {
+      get(text, numbered("w", i), w);
+      conv(text, "x", numbered("w", i), numbered("c", i));
+    }
+    text << "  return " << names << " : " << types << "\n}\n";
+  }
+
+  int64_t branches;
+  std::string x, w, y, b;
+};
+
+int64_t elements(const std::vector<int64_t> &shape) {
+  return TensorView(static_cast<const float *>(nullptr), shape).elements();
+}
+
+/// The layer's tensors. x, filters and biases are multiples of such powers of
+/// two that every sum before a relu is exact and none is zero: rounding then
+/// never decides whether an element counts in backward.
+struct LayerData {
+  LayerData(const ConvShape &shape, int64_t branches)
+      : shape(shape), x(elements(shape.x())), target(elements(shape.y())) {
+    fill(x, 1, 8, 0x1p-3f);
+    fillRandom(target, 2);
+    for (int64_t i = 0; i < branches; ++i) {
+      fill(filters.emplace_back(elements(shape.w())), 3 + 2 * i, 8, 0x1p-7f);
+      fill(biases.emplace_back(shape.outC), 4 + 2 * i, 128, 0x1p-10f, 0.5f);
+    }
+  }
+
+  /// Random (k + offset) * unit with whole |k| up to `most`.
+  static void fill(Block &block, unsigned seed, float most, float unit,
+                   float offset = 0) {
+    fillRandom(block, seed);
+    for (int64_t i = 0; i < block.size(); ++i)
+      block.data()[i] = (std::round(block.data()[i] * most) + offset) * unit;
+  }
+
+  TensorView targetView() const { return {target.data(), shape.y()}; }
+
+  std::map<std::string, TensorView> parameters() const {
+    std::map<std::string, TensorView> all;
+    all.emplace("x", TensorView(x.data(), shape.x()));
+    for (size_t i = 0; i < filters.size(); ++i) {
+      all.emplace(numbered("w", i), TensorView(filters[i].data(), shape.w()));
+      all.emplace(numbered("b", i), TensorView(biases[i].data(), {shape.outC}));
+    }
+    return all;
+  }
+
+  TorchLayerCase torchCase() const {
+    TorchLayerCase layer;
+    layer.shape = shape;
+    layer.x = x.data();
+    layer.target = target.data();
+    for (size_t i = 0; i < filters.size(); ++i) {
+      layer.filters.push_back(filters[i].data());
+      layer.biases.push_back(biases[i].data());
+    }
+    return layer;
+  }
+
+  /// Of x, the target and the parameters.
+  int64_t bytes() const {
+    int64_t total = target.size();
+    for (const auto &[name, view] : parameters())
+      total += view.elements();
+    return total * sizeof(float);
+  }
+
+  ConvShape shape;
+  Block x, target;
+  std::vector<Block> filters, biases;
+};
+
+/// The compiled layer.
+class CompiledLayer {
+public:
+  explicit CompiledLayer(const LayerData &data)
+      : data(data), text(LayerText(data.shape, data.filters.size()).text()),
+        program(text, Program::Pipeline::Gradients) {
+    for (const auto &[name, view] : data.parameters())
+      std::copy_n(static_cast<const float *>(view.data), view.elements(),
+                  program.values(name));
+    bare = program.call("bare", {});
+    forward = program.call("forward", {});
+    step = program.call("step", {data.targetView()});
+    stepForward = program.callBefore(step, /*input=*/0);
+  }
+
+  /// y, then the gradients of x and of each branch's w and b.
+  std::vector<std::vector<float>> results() {
+    program.repeat(forward);
+    std::vector<std::vector<float>> all = {
+        copy(forward, 0, elements(data.shape.y()))};
+    program.repeat(step);
+    // Result 0 is the loss.
+    all.push_back(copy(step, 1, data.x.size()));
+    for (size_t i = 0; i < data.filters.size(); ++i) {
+      all.push_back(copy(step, 2 + 2 * i, data.filters[i].size()));
+      all.push_back(copy(step, 3 + 2 * i, data.biases[i].size()));
+    }
+    return all;
+  }
+
+  std::vector<std::vector<float>> referenceResults() const {
+    using Pipeline = Program::Pipeline;
+    auto all =
+        reference(text, "forward", {}, Pipeline::Gradients, data.parameters());
+    auto step = reference(text, "step", {data.targetView()},
+                          Pipeline::Gradients, data.parameters());
+    all.insert(all.end(), step.begin() + 1, step.end());
+    return all;
+  }
+
+  const LayerData &data;
+  std::string text;
+  Program program;
+  HostProgram::Call bare, forward, step;
+  /// The forward part of the step, which also writes what backward needs.
+  HostProgram::Call stepForward;
+
+private:
+  std::vector<float> copy(const HostProgram::Call &call, size_t number,
+                          int64_t count) {
+    const float *values = program.result(call, number);
+    return std::vector<float>(values, values + count);
+  }
+};
+
+/// The largest relative error of the results.
+double largestError(const std::vector<std::vector<float>> &actual,
+                    const std::vector<std::vector<float>> &expected) {
+  double largest = 0;
+  for (size_t i = 0; i < actual.size(); ++i) {
+    double error =
+        relativeError(actual[i].data(), expected[i].data(), actual[i].size());
+    // Unlike std::max keeps NaN.
+    if (!(error <= largest))
+      largest = error;
+  }
+  return largest;
+}
+
+std::vector<std::vector<float>> resultsOf(TorchLayer &peer) {
+  enterThreading(/*openMP=*/true);
+  TorchLayerResults results = peer.results();
+  enterThreading(/*openMP=*/false);
+  std::vector<std::vector<float>> all = {results.y, results.dx};
+  for (size_t i = 0; i < results.filterGradients.size(); ++i) {
+    all.push_back(results.filterGradients[i]);
+    all.push_back(results.biasGradients[i]);
+  }
+  return all;
+}
+
+/// LibTorch's forms of the layer; none if the program has no LibTorch.
+struct Peers {
+  explicit Peers(const LayerData &data) {
+    enterThreading(/*openMP=*/true);
+    for (TorchForm form : torchForms)
+      if (auto layer =
+              makeTorchLayer(form, data.torchCase(), settings().threads))
+        layers.push_back(std::move(layer));
+    enterThreading(/*openMP=*/false);
+  }
+
+  std::vector<std::unique_ptr<TorchLayer>> layers;
+};
+
+/// The largest error against the peers or, without them, that of a small layer
+/// against the reference.
+double check(CompiledLayer &layer, const Peers &peers) {
+  if (peers.layers.empty()) {
+    LayerData small(checkedShape, layer.data.filters.size());
+    CompiledLayer compiled(small);
+    return largestError(compiled.results(), compiled.referenceResults());
+  }
+  std::vector<std::vector<float>> results = layer.results();
+  double largest = 0;
+  for (const auto &peer : peers.layers) {
+    double error = largestError(results, resultsOf(*peer));
+    if (!(error <= largest))
+      largest = error;
+  }
+  return largest;
+}
+
+void countMemory(benchmark::State &state, const CompiledLayer &layer,
+                 const Peers &peers) {
+  constexpr auto pipeline = Program::Pipeline::Gradients;
+  const LayerData &data = layer.data;
+  const int64_t batch = data.shape.batch;
+  const int64_t xBytes = data.x.size() * sizeof(float);
+  const int64_t yElements = elements(data.shape.y());
+  StepMemory memory = stepMemory(layer.text, pipeline, batch);
+  StepMemory one = stepMemory(LayerText(data.shape, 1).text(), pipeline, batch);
+  // x is stored rather than in the arena, and y is kept for the loss.
+  int64_t kept = memory.keptForBackward + xBytes - yElements * sizeof(float);
+  auto &counters = state.counters;
+  counters["arena_bytes"] = memory.arena;
+  counters["arena_bytes_without_gradients"] = memory.arenaWithoutGradients;
+  counters["arena_over_one"] = double(memory.arenaWithoutGradients + xBytes) /
+                               (one.arenaWithoutGradients + xBytes);
+  counters["kept_bytes"] = kept;
+  counters["kept_over_bound"] =
+      kept / (xBytes + data.filters.size() / 8.0 * yElements);
+  counters["peak_bytes"] =
+      data.bytes() + memory.arena + settings().threads * memory.scratch;
+  for (size_t i = 0; i < peers.layers.size(); ++i) {
+    TorchMemory used = peers.layers[i]->memory();
+    std::string name = nameOf(torchForms[i]);
+    counters[name + "_kept_bytes"] = used.kept;
+    counters[name + "_peak_bytes"] = used.peak;
+  }
+}
+
+void reluBranches(benchmark::State &state) {
+  LayerData data(layerShape, state.range(0));
+  CompiledLayer layer(data);
+  Peers peers(data);
+  double error = check(layer, peers);
+  if (!(error <= maximalError))
+    return fail(state, "relative error " + std::to_string(error));
+
+  Program &program = layer.program;
+  std::vector<Contender> contenders = {
+      {[&] { program.repeat(layer.step); }},
+      {[&] { program.repeat(layer.bare); }},
+      {[&] { program.repeat(layer.forward); }},
+      {[&] { program.repeat(layer.stepForward); }}};
+  const size_t firstPeer = contenders.size();
+  for (const auto &peer : peers.layers)
+    contenders.push_back({[&] { peer->step(); }, /*openMP=*/true});
+  Rounds rounds;
+  for (auto _ : state) {
+    rounds.add(contenders);
+    state.SetIterationTime(rounds.last(0));
+  }
+  auto &counters = state.counters;
+  counters["step_ms"] = rounds.seconds(0) * 1e3;
+  counters["bare_ms"] = rounds.seconds(1) * 1e3;
+  counters["forward_ms"] = rounds.seconds(2) * 1e3;
+  counters["forward_over_bare"] = rounds.ratio(2, 1);
+  counters["step_forward_over_bare"] = rounds.ratio(3, 1);
+  counters["relative_error"] = error;
+  for (size_t i = 0; i < peers.layers.size(); ++i) {
+    std::string name = nameOf(torchForms[i]);
+    counters[name + "_ms"] = rounds.seconds(firstPeer + i) * 1e3;
+    counters["time_over_" + name] = rounds.ratio(0, firstPeer + i);
+  }
+  countMemory(state, layer, peers);
+  state.SetLabel(peers.layers.empty() ? "no peer: built without LibTorch"
+                                      : "peer " + torchName());
+  if (settings().breakdown)
+    printBreakdown("ReluBranches/" + std::to_string(state.range(0)),
+                   program.breakdown(layer.step));
+}
+
+} // namespace
+
+void bench::registerReluBranches() {
+  benchmark::RegisterBenchmark("ReluBranches", reluBranches)
+      ->Arg(1)
+      ->Arg(4)
+      ->Arg(8)
+      ->Arg(16)
+      ->Arg(32)
+      ->Iterations(std::min(settings().rounds, maximalLongRounds))
+      ->UseManualTime()
+      ->Unit(benchmark::kMillisecond);
+}
