@@ -8,10 +8,11 @@
 // Phase 0 transforms the filters of a round's branches into the workspace. A
 // task takes some source channels of one channel block of one branch.
 //
-// Phase 1 takes blocks of tiles. A task transforms the input once, and then for
-// each channel block and each of the round's branches forms the products of
-// all points and transforms them back, so that the part of the result to which
-// the branches are added stays in the nearest cache.
+// Phase 1 takes blocks of tiles, and splits channels where these are few. A
+// task transforms the input once, and then for each channel block and each of
+// the round's branches forms the products of all points and transforms them
+// back, so that the part of the result to which the branches are added stays in
+// the nearest cache.
 //
 //===----------------------------------------------------------------------===//
 
@@ -140,23 +141,24 @@ void WinogradForward::outputs(const WinogradBlock &block, I64 channelBlock,
       {input, inputPanel.pointStride, inputPanel.tileStride, 1},
       {filter, filterLayout.pointStride, 0, w.block()}, filterLayout.depth);
   k.loop(0, block.count, [&](I64 index) {
+    WinogradEmitter::Tile tile = w.tile(block.tiles, block.first + index);
     k.loop(0, w.schedule.vectors, [&](I64 v) {
       I64 channel = channelBlock * w.block() + v * k.width;
       k.ifThen(k.less(channel, block.extents.outC), [&] {
         Value place =
             k.at(products, index * productPanel.tileStride + v * k.width);
-        outputTile(block, index, channel, place, productPanel.pointStride,
+        outputTile(block, tile, index, channel, place, productPanel.pointStride,
                    memory, sink);
       });
     });
   });
 }
 
-void WinogradForward::outputTile(const WinogradBlock &block, I64 index,
+void WinogradForward::outputTile(const WinogradBlock &block,
+                                 const WinogradEmitter::Tile &tile, I64 index,
                                  I64 channel, Value place, I64 pointStride,
                                  Value memory, Sink sink) {
   const Extents<I64> &y = block.extents;
-  WinogradEmitter::Tile tile = w.tile(block.tiles, block.first + index);
   I64 rows = y.outH - tile.row, columns = y.outW - tile.column;
   Value complete = k.both(
       k.both(k.lessEqual(w.plan.m, rows), k.lessEqual(w.plan.m, columns)),
@@ -195,12 +197,20 @@ void WinogradForward::outputTile(const WinogradBlock &block, I64 index,
 
 namespace {
 
+struct ForwardTargets {
+  /// Tasks below which channels are split, too. Each split transforms the input
+  /// anew, which this many channels make up for.
+  static constexpr int64_t tasks = 16;
+  static constexpr int64_t channels = 32;
+};
+
 template <typename Int> struct Geometry {
   Extents<Int> extents;
   WinogradTiles<Int> tiles;
   WinogradPanel<Int> input, products;
   WinogradFilter<Int> filter;
   WinogradRounds<Int> rounds;
+  Int channelBlocksPerTask, channelSplits;
 
   Geometry(const WinogradPlan &plan, const ContractionSchedule &schedule,
            const Extents<Int> &extents, Int branches)
@@ -211,8 +221,17 @@ template <typename Int> struct Geometry {
               WinogradForward::inputChannels(extents.inC, width(schedule))),
         products(plan, tiles.perBlock, Int(block(schedule))),
         filter(plan, extents.inC, extents.outC, block(schedule)),
-        rounds(branches, filter.floats) {}
+        rounds(branches, filter.floats), channelBlocksPerTask(0),
+        channelSplits(0) {
+    Int one(1);
+    int64_t least = ceilDiv(ForwardTargets::channels, block(schedule));
+    Int wanted = ceilDiv(Int(ForwardTargets::tasks), maxOf(tiles.blocks, one));
+    Int splits = maxOf(minOf(wanted, filter.blocks / Int(least)), one);
+    channelBlocksPerTask = maxOf(ceilDiv(filter.blocks, splits), one);
+    channelSplits = ceilDiv(filter.blocks, channelBlocksPerTask);
+  }
 
+  Int tasks() const { return tiles.blocks * channelSplits; }
   static int64_t width(const ContractionSchedule &schedule) {
     return schedule.vectorWidth;
   }
@@ -274,8 +293,11 @@ void ForwardKernel::emitTiles() {
 
 void ForwardKernel::emitBlock(const PhaseArguments &arguments,
                               const Geometry<I64> &g, I64 task) {
-  I64 round = task / g.tiles.blocks;
-  I64 first = task % g.tiles.blocks * g.tiles.perBlock;
+  I64 round = task / g.tasks();
+  I64 first = task % g.tasks() / g.channelSplits * g.tiles.perBlock;
+  I64 firstChannelBlock = task % g.channelSplits * g.channelBlocksPerTask;
+  I64 endChannelBlock =
+      minOf(firstChannelBlock + g.channelBlocksPerTask, g.filter.blocks);
   WinogradBlock block{arguments, g.extents, g.tiles, first,
                       minOf(g.tiles.perBlock, g.tiles.tiles - first)};
   I64 branches = e.branches(arguments.dims);
@@ -286,7 +308,7 @@ void ForwardKernel::emitBlock(const PhaseArguments &arguments,
   Value products = k.at(input, g.input.floats);
   Value workspace = arguments.buffers[e.layout.workspace];
   forward.transformInput(block, g.input, input, memory);
-  k.loop(0, g.filter.blocks, [&](I64 channelBlock) {
+  k.loop(firstChannelBlock, endChannelBlock, [&](I64 channelBlock) {
     k.loop(firstBranch, endBranch, [&](I64 branch) {
       auto tuple = e.tuple(arguments, branch);
       Value filter = k.at(workspace, (branch - firstBranch) * g.filter.floats +
@@ -318,7 +340,7 @@ LaunchSizes cambium::winogradForwardLaunch(const BranchSpec &spec,
                       dims[layout.branchesDim]);
   LaunchSizes sizes;
   sizes.rounds = g.rounds.rounds;
-  sizes.tasks = {g.rounds.branchesPerRound * g.filter.tasks(), g.tiles.blocks};
+  sizes.tasks = {g.rounds.branchesPerRound * g.filter.tasks(), g.tasks()};
   sizes.workspaceBytes =
       g.rounds.branchesPerRound * g.filter.floats * floatBytes;
   sizes.scratchBytes = (WinogradForward::memoryFloats(schedule) +

@@ -75,9 +75,9 @@ public:
 private:
   void fillPatch(const WinogradBlock &block, I64 image, I64 firstRow,
                  I64 firstColumn, I64 channel, mlir::Value patch);
-  void outputTile(const WinogradBlock &block, I64 index, I64 channel,
-                  mlir::Value place, I64 pointStride, mlir::Value memory,
-                  Sink sink);
+  void outputTile(const WinogradBlock &block, const WinogradEmitter::Tile &tile,
+                  I64 index, I64 channel, mlir::Value place, I64 pointStride,
+                  mlir::Value memory, Sink sink);
 
   BranchEmitter &e;
   WinogradEmitter &w;

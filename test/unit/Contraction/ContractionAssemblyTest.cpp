@@ -6,9 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "ContractionHarness.h"
-#include "llvm/ADT/STLExtras.h"
-#include "llvm/ADT/SmallVector.h"
-#include "llvm/ADT/StringRef.h"
+#include "InnerLoops.h"
 #include "llvm/Support/Error.h"
 #include "llvm/TargetParser/Host.h"
 #include "llvm/TargetParser/Triple.h"
@@ -19,48 +17,6 @@ using namespace cambium::test;
 using Kind = ContractionSpec::Kind;
 
 namespace {
-
-/// A basic block that jumps back to its own beginning.
-struct InnerLoop {
-  int64_t multiplyAdds = 0;
-  int64_t vectorsOnStack = 0;
-};
-
-/// Scalars, such as row addresses, may well lie on the stack.
-bool isVectorOnStack(llvm::StringRef line) {
-  bool vector =
-      line.contains("%xmm") || line.contains("%ymm") || line.contains("%zmm");
-  return vector && (line.contains("(%rsp") || line.contains("Spill") ||
-                    line.contains("Reload"));
-}
-
-std::vector<InnerLoop> innerLoops(llvm::StringRef assembly) {
-  std::vector<InnerLoop> loops;
-  llvm::StringRef label;
-  InnerLoop block;
-  llvm::SmallVector<llvm::StringRef> lines;
-  assembly.split(lines, '\n');
-  for (llvm::StringRef line : lines) {
-    llvm::StringRef text = line.split('#').first.trim();
-    if (text.ends_with(":")) {
-      label = text.drop_back();
-      block = {};
-    } else if (text.starts_with("j") && text.ends_with(label) &&
-               !label.empty()) {
-      loops.push_back(block);
-    } else {
-      block.multiplyAdds += text.starts_with("vfmadd");
-      block.vectorsOnStack += isVectorOnStack(line);
-    }
-  }
-  return loops;
-}
-
-int64_t vectorSpills(llvm::StringRef assembly) {
-  llvm::SmallVector<llvm::StringRef> lines;
-  assembly.split(lines, '\n');
-  return llvm::count_if(lines, isVectorOnStack);
-}
 
 class ContractionAssembly
     : public testing::TestWithParam<std::tuple<Isa, Kind, int64_t>> {};
