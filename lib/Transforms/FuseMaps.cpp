@@ -241,7 +241,6 @@ void MapJoiner::rebuild(AddOp root, ArrayRef<Value> terms) {
     SmallVector<Value> operands;
     if (isa<AddOp>(op))
       llvm::append_range(operands, op->getOperands());
-    innerAdds.erase(op);
     op->erase();
     for (Value operand : operands)
       if (isa_and_nonnull<AddOp, MapOp>(operand.getDefiningOp()) &&
@@ -288,6 +287,8 @@ void MapJoiner::join(AddOp root) {
 }
 
 void MapJoiner::run(Block &block) {
+  // May hold additions that are erased, but these are not looked at again.
+  innerAdds.clear();
   SmallVector<AddOp> adds(block.getOps<AddOp>());
   for (AddOp add : llvm::reverse(adds))
     if (!innerAdds.contains(add))
@@ -319,13 +320,13 @@ std::optional<Keep> GrowFuseMaps::askedOf(MapOp map) const {
   if (map.getKeep())
     return map.getKeep();
   switch (keep) {
-  case KeepPolicy::Auto:
+  case cambium::KeepPolicy::Auto:
     return std::nullopt;
-  case KeepPolicy::Mask:
+  case cambium::KeepPolicy::Mask:
     return Keep::Mask;
-  case KeepPolicy::Recompute:
+  case cambium::KeepPolicy::Recompute:
     return Keep::Recompute;
-  case KeepPolicy::Store:
+  case cambium::KeepPolicy::Store:
     return Keep::Store;
   }
   llvm_unreachable("all policies are covered");
