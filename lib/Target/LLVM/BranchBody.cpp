@@ -7,6 +7,7 @@
 
 #include "BranchBody.h"
 #include "EmitUtils.h"
+#include "WinogradGradient.h"
 #include "cambium/Target/LLVM/KernelEmitter.h"
 
 #include "mlir/IR/TypeUtilities.h"
@@ -39,6 +40,14 @@ Value BranchBody::contractedGradient() const {
 OpResult BranchBody::joinedResult() const {
   FusedMapOp op = map;
   return cast<OpResult>(op.getResultsOf(joined).front());
+}
+
+bool BranchBody::hasEpilogue() const {
+  FusedMapOp op = map;
+  bool plain = op.getJoins().size() == 1 &&
+               op.getYielded()[joined] == anchor->getResult(0);
+  return spec.contraction.kind != Kind::BackwardFilter && !plain &&
+         !linearEpilogue;
 }
 
 static bool isBits(Value value) {
@@ -142,6 +151,7 @@ private:
   LogicalResult sortInput();
   LogicalResult sortGradient();
   LogicalResult sortEpilogue();
+  bool isLinearEpilogue();
 
   FusedMapOp map;
   Block &block;
@@ -334,7 +344,44 @@ LogicalResult BodySorter::sortEpilogue() {
     if (other != body.anchor)
       return refuse(other, "is read after the contraction that the kernel is "
                            "about, where it is not at hand; use grow.map");
+  body.linearEpilogue = isLinearEpilogue();
   return success();
+}
+
+/// True if the result is linear in the operands of which `depends` holds.
+static bool isLinearIn(Operation *op, function_ref<bool(Value)> depends) {
+  auto is = [&](unsigned operand) { return depends(op->getOperand(operand)); };
+  if (isa<ReluGradOp, LeakyReluGradOp, GeluGradOp, SiluGradOp, TanhGradOp,
+          SigmoidGradOp, BitsGradOp>(op))
+    return !is(0) && is(1);
+  if (isa<MulOp>(op))
+    return is(0) != is(1);
+  if (isa<AddOp, WeightSumOp>(op))
+    return llvm::all_of(op->getOperands(), depends);
+  return isa<ScaleOp, WeightScaleOp, ChannelScaleOp>(op);
+}
+
+bool BodySorter::isLinearEpilogue() {
+  auto isShared = [&](BlockArgument argument) {
+    return !isParam(argument) && !isSlice(argument);
+  };
+  const ElementSlice &slice = body.epilogueSlice;
+  if (kind() != Kind::BackwardData || slice.ops.empty() ||
+      map.getJoins().size() != 1 ||
+      body.spec.join == BranchSpec::Join::Concat ||
+      !llvm::all_of(slice.tensors, isShared) ||
+      !llvm::all_of(slice.vectors, isShared))
+    return false;
+  llvm::DenseSet<Value> linear = {body.anchor->getResult(0)};
+  auto depends = [&](Value value) { return linear.contains(value); };
+  for (Operation *op : slice.ops) {
+    if (llvm::none_of(op->getOperands(), depends))
+      continue;
+    if (!isLinearIn(op, depends))
+      return false;
+    linear.insert(op->getResult(0));
+  }
+  return depends(map.getYielded()[0]);
 }
 
 FailureOr<BranchBody> sortBody(FusedMapOp map, Refusal &refusal) {
@@ -347,6 +394,12 @@ FailureOr<BranchSpec> branchSpec(FusedMapOp map) {
   if (failed(body))
     return failure();
   return body->spec;
+}
+
+bool takesWinograd(FusedMapOp map) {
+  Refusal refusal;
+  FailureOr<BranchBody> body = sortBody(map, refusal);
+  return succeeded(body) && winogradTakes(body->spec, body->hasEpilogue());
 }
 
 Operation *branchContraction(FusedMapOp map) {

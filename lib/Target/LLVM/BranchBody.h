@@ -50,7 +50,12 @@ struct BranchBody {
   /// The yield that is the joined result, or the gradient of the filter.
   int64_t joined = -1;
   llvm::SmallVector<Sum> sums;
+  /// Operations follow the contraction, linear and the same for all branches:
+  /// they can be computed once, of what is joined.
+  bool linearEpilogue = false;
 
+  /// True if something is computed of accumulators before they are joined.
+  bool hasEpilogue() const;
   /// What the contraction, or the one computed again, takes as x.
   mlir::Value contractedInput() const;
   /// What the contraction takes as dy.

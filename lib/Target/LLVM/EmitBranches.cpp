@@ -207,15 +207,11 @@ public:
   Value epilogue(KernelBuilder &k, Value accumulator, const BranchPoint &point);
   Value finish(KernelBuilder &k, Value joined, const BranchPoint &point);
 
-  /// True if results pass through unchanged and nothing else is stored.
-  bool hasPlainEpilogue() {
-    return map.getJoins().size() == 1 &&
-           map.getYielded()[0] == body.anchor->getResult(0);
-  }
-  bool hasPlainFinish() {
+  /// True if something is computed of what is joined, or more is stored.
+  bool hasFinish() {
     auto yielded = kernel->getTerminator()->getOperands();
-    return yielded[0] == body.joinedResult() &&
-           yielded.size() == map.getJoins().size();
+    return body.linearEpilogue || yielded[0] != body.joinedResult() ||
+           yielded.size() != map.getJoins().size();
   }
 
 private:
@@ -311,6 +307,8 @@ Value HookEmitter::epilogue(KernelBuilder &k, Value accumulator,
 
 Value HookEmitter::finish(KernelBuilder &k, Value joined,
                           const BranchPoint &point) {
+  if (body.linearEpilogue)
+    joined = epilogue(k, joined, point);
   ElementValues values = valuesAt(k, point);
   values.set(body.joinedResult(), joined);
   for (Operation &op : kernel->without_terminator())
@@ -403,10 +401,10 @@ LogicalResult verifySchedule(KernelOp kernel,
       return kernel.emitOpError()
              << "has a schedule for Winograd tiles of " << schedule.winograd
              << "; 4 is possible, and 0 for none";
-    if (!isWinograd(body.spec.contraction))
+    if (!takesWinograd(body.map))
       return kernel.emitOpError(
-          "has a schedule for Winograd's algorithm, which its contraction does "
-          "not suit; set winograd to 0");
+          "has a schedule for Winograd's algorithm, which does not suit its "
+          "grow.fused_map; set winograd to 0");
   }
   int64_t least = branchVectorWidth(body.map, schedule.vectorWidth);
   if (schedule.vectorWidth < least)
@@ -454,9 +452,9 @@ void emitBranchKernel(KernelEmission &e, HookEmitter &emitter,
     hooks.gradient = gradient;
   if (!body.sums.empty())
     hooks.gradientAndSums = gradientAndSums;
-  if (kind != Kind::BackwardFilter && !emitter.hasPlainEpilogue())
+  if (body.hasEpilogue())
     hooks.epilogue = epilogue;
-  if (kind != Kind::BackwardFilter && !emitter.hasPlainFinish())
+  if (kind != Kind::BackwardFilter && emitter.hasFinish())
     hooks.finish = finish;
   emitBranches(e.k.builder, e.k.loc, e.name, body.spec, schedule, layout,
                hooks);

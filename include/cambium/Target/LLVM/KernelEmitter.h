@@ -89,6 +89,11 @@ mlir::FailureOr<BranchSpec> branchSpec(FusedMapOp map);
 /// without a spec.
 mlir::Operation *branchContraction(FusedMapOp map);
 
+/// True if the map's kernel can have a schedule with `winograd`: see
+/// isWinograd. Input gradients must be joined by sum or mean, and what follows
+/// their contraction must be linear and the same for all branches.
+bool takesWinograd(FusedMapOp map);
+
 /// Lanes that the schedule of the map's kernel must have on a machine with
 /// vectors of `vectorWidth`: bits are stored in bytes.
 int64_t branchVectorWidth(FusedMapOp map, int64_t vectorWidth);
