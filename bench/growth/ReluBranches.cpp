@@ -268,31 +268,26 @@ std::vector<std::vector<float>> resultsOf(TorchLayer &peer) {
   return all;
 }
 
-/// LibTorch's forms of the layer; none if the program has no LibTorch.
-struct Peers {
-  explicit Peers(const LayerData &data) {
-    enterThreading(/*openMP=*/true);
-    for (TorchForm form : torchForms)
-      if (auto layer =
-              makeTorchLayer(form, data.torchCase(), settings().threads))
-        layers.push_back(std::move(layer));
-    enterThreading(/*openMP=*/false);
-  }
+using Peers = std::vector<std::unique_ptr<TorchLayer>>;
 
-  std::vector<std::unique_ptr<TorchLayer>> layers;
-};
+Peers makePeers(const LayerData &data) {
+  enterThreading(/*openMP=*/true);
+  Peers peers = makeTorchLayers(data.torchCase(), settings().threads);
+  enterThreading(/*openMP=*/false);
+  return peers;
+}
 
 /// The largest error against the peers or, without them, that of a small layer
 /// against the reference.
 double check(CompiledLayer &layer, const Peers &peers) {
-  if (peers.layers.empty()) {
+  if (peers.empty()) {
     LayerData small(checkedShape, layer.data.filters.size());
     CompiledLayer compiled(small);
     return largestError(compiled.results(), compiled.referenceResults());
   }
   std::vector<std::vector<float>> results = layer.results();
   double largest = 0;
-  for (const auto &peer : peers.layers) {
+  for (const auto &peer : peers) {
     double error = largestError(results, resultsOf(*peer));
     if (!(error <= largest))
       largest = error;
@@ -321,8 +316,8 @@ void countMemory(benchmark::State &state, const CompiledLayer &layer,
       kept / (xBytes + data.filters.size() / 8.0 * yElements);
   counters["peak_bytes"] =
       data.bytes() + memory.arena + settings().threads * memory.scratch;
-  for (size_t i = 0; i < peers.layers.size(); ++i) {
-    TorchMemory used = peers.layers[i]->memory();
+  for (size_t i = 0; i < peers.size(); ++i) {
+    TorchMemory used = peers[i]->memory();
     std::string name = nameOf(torchForms[i]);
     counters[name + "_kept_bytes"] = used.kept;
     counters[name + "_peak_bytes"] = used.peak;
@@ -332,7 +327,7 @@ void countMemory(benchmark::State &state, const CompiledLayer &layer,
 void reluBranches(benchmark::State &state) {
   LayerData data(layerShape, state.range(0));
   CompiledLayer layer(data);
-  Peers peers(data);
+  Peers peers = makePeers(data);
   double error = check(layer, peers);
   if (!(error <= maximalError))
     return fail(state, "relative error " + std::to_string(error));
@@ -344,7 +339,7 @@ void reluBranches(benchmark::State &state) {
       {[&] { program.repeat(layer.forward); }},
       {[&] { program.repeat(layer.stepForward); }}};
   const size_t firstPeer = contenders.size();
-  for (const auto &peer : peers.layers)
+  for (const auto &peer : peers)
     contenders.push_back({[&] { peer->step(); }, /*openMP=*/true});
   Rounds rounds;
   for (auto _ : state) {
@@ -358,14 +353,14 @@ void reluBranches(benchmark::State &state) {
   counters["forward_over_bare"] = rounds.ratio(2, 1);
   counters["step_forward_over_bare"] = rounds.ratio(3, 1);
   counters["relative_error"] = error;
-  for (size_t i = 0; i < peers.layers.size(); ++i) {
+  for (size_t i = 0; i < peers.size(); ++i) {
     std::string name = nameOf(torchForms[i]);
     counters[name + "_ms"] = rounds.seconds(firstPeer + i) * 1e3;
     counters["time_over_" + name] = rounds.ratio(0, firstPeer + i);
   }
   countMemory(state, layer, peers);
-  state.SetLabel(peers.layers.empty() ? "no peer: built without LibTorch"
-                                      : "peer " + torchName());
+  state.SetLabel(peers.empty() ? "no peer: built without LibTorch"
+                               : "peer " + torchName());
   if (settings().breakdown)
     printBreakdown("ReluBranches/" + std::to_string(state.range(0)),
                    program.breakdown(layer.step));

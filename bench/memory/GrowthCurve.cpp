@@ -146,12 +146,9 @@ using Peers = std::vector<std::unique_ptr<TorchNetwork>>;
 
 Peers makePeers(const GrowingNetwork &net, const NamedValues &parameters,
                 const Batch &batch) {
-  Peers peers;
   enterThreading(/*openMP=*/true);
-  for (TorchForm form : torchForms)
-    if (auto peer = makeTorchNetwork(form, net, parameters, batch.pixels.data(),
-                                     batch.classes.data(), settings().threads))
-      peers.push_back(std::move(peer));
+  Peers peers = makeTorchNetworks(net, parameters, batch.pixels.data(),
+                                  batch.classes.data(), settings().threads);
   enterThreading(/*openMP=*/false);
   return peers;
 }

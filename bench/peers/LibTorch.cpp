@@ -428,22 +428,26 @@ private:
 
 } // namespace
 
-std::unique_ptr<TorchLayer>
-cambium::bench::makeTorchLayer(TorchForm form, const TorchLayerCase &layer,
-                               unsigned threads) {
+std::vector<std::unique_ptr<TorchLayer>>
+cambium::bench::makeTorchLayers(const TorchLayerCase &layer, unsigned threads) {
   Meter::get();
   at::set_num_threads(threads);
-  return std::make_unique<Layer>(form, layer);
+  std::vector<std::unique_ptr<TorchLayer>> layers;
+  for (TorchForm form : torchForms)
+    layers.push_back(std::make_unique<Layer>(form, layer));
+  return layers;
 }
 
-std::unique_ptr<TorchNetwork>
-cambium::bench::makeTorchNetwork(TorchForm form, const GrowingNetwork &network,
-                                 const NamedValues &parameters,
-                                 const float *images, const int32_t *labels,
-                                 unsigned threads) {
+std::vector<std::unique_ptr<TorchNetwork>> cambium::bench::makeTorchNetworks(
+    const GrowingNetwork &network, const NamedValues &parameters,
+    const float *images, const int32_t *labels, unsigned threads) {
   Meter::get();
   at::set_num_threads(threads);
-  return std::make_unique<Net>(form, network, parameters, images, labels);
+  std::vector<std::unique_ptr<TorchNetwork>> networks;
+  for (TorchForm form : torchForms)
+    networks.push_back(
+        std::make_unique<Net>(form, network, parameters, images, labels));
+  return networks;
 }
 
 std::string cambium::bench::torchName() {

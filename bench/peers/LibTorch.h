@@ -101,14 +101,13 @@ public:
   virtual TorchMemory memory() const = 0;
 };
 
-/// All null if the program was built without LibTorch. Nothing that is passed
-/// need outlive the call.
-std::unique_ptr<TorchLayer>
-makeTorchLayer(TorchForm form, const TorchLayerCase &layer, unsigned threads);
-std::unique_ptr<TorchNetwork>
-makeTorchNetwork(TorchForm form, const GrowingNetwork &network,
-                 const NamedValues &parameters, const float *images,
-                 const int32_t *labels, unsigned threads);
+/// In the order of torchForms; empty if the program was built without LibTorch.
+/// Nothing that is passed need outlive the call.
+std::vector<std::unique_ptr<TorchLayer>>
+makeTorchLayers(const TorchLayerCase &layer, unsigned threads);
+std::vector<std::unique_ptr<TorchNetwork>>
+makeTorchNetworks(const GrowingNetwork &network, const NamedValues &parameters,
+                  const float *images, const int32_t *labels, unsigned threads);
 
 /// Name and version.
 std::string torchName();

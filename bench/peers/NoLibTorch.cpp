@@ -9,16 +9,15 @@
 
 using namespace cambium::bench;
 
-std::unique_ptr<TorchLayer>
-cambium::bench::makeTorchLayer(TorchForm, const TorchLayerCase &, unsigned) {
-  return nullptr;
+std::vector<std::unique_ptr<TorchLayer>>
+cambium::bench::makeTorchLayers(const TorchLayerCase &, unsigned) {
+  return {};
 }
 
-std::unique_ptr<TorchNetwork>
-cambium::bench::makeTorchNetwork(TorchForm, const GrowingNetwork &,
-                                 const NamedValues &, const float *,
-                                 const int32_t *, unsigned) {
-  return nullptr;
+std::vector<std::unique_ptr<TorchNetwork>>
+cambium::bench::makeTorchNetworks(const GrowingNetwork &, const NamedValues &,
+                                  const float *, const int32_t *, unsigned) {
+  return {};
 }
 
 std::string cambium::bench::torchName() {
