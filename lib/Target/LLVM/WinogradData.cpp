@@ -493,6 +493,7 @@ void DataKernel::addPatchRow(const Task &t, I64 pixel, I64 firstColumn,
 }
 
 void cambium::emitWinogradData(BranchEmitter &emitter) {
+  assert(!emitter.hooks.epilogue && "branches only exist added up");
   DataKernel kernel(emitter);
   kernel.emitFilters();
   kernel.emitBands();
