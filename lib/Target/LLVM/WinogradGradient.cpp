@@ -12,6 +12,13 @@
 using namespace mlir;
 using namespace cambium;
 
+bool cambium::winogradTakes(const BranchSpec &spec, bool hasEpilogue) {
+  using Kind = ContractionSpec::Kind;
+  return isWinograd(spec.contraction) &&
+         !(spec.contraction.kind == Kind::BackwardData &&
+           (hasEpilogue || spec.join == BranchSpec::Join::Concat));
+}
+
 VectorType WinogradGradient::vector64() {
   return VectorType::get({k.width}, k.builder.getF64Type());
 }

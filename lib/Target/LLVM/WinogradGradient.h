@@ -17,6 +17,10 @@
 
 namespace cambium {
 
+/// False where the algorithm's order of sums does not allow for the hooks: the
+/// results of BackwardData's branches only exist added up.
+bool winogradTakes(const BranchSpec &spec, bool hasEpilogue);
+
 class WinogradGradient {
 public:
   static constexpr int64_t floatsPerDouble = 2;
