@@ -8,6 +8,7 @@
 #ifndef CAMBIUM_TRAINER_H
 #define CAMBIUM_TRAINER_H
 
+#include "cambium/CompileOptions.h"
 #include "cambium/Error.h"
 #include "cambium/Isa.h"
 #include "cambium/Network.h"
@@ -96,6 +97,7 @@ struct TrainerOptions {
   Target target = Target::host();
   /// Seed of every initial value.
   uint64_t seed = 0;
+  CompileOptions compile = {};
 };
 
 /// Trains a network and grows it between steps. Parameters are allocated once

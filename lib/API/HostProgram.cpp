@@ -183,14 +183,26 @@ void PlanBuilder::addLaunch(const MemoryPlan::Launch &planned) {
     bound.plan.kernels.push_back(kernel);
     bound.kernels.push_back(code.kernels.at(kernel));
   }
-  for (Value operand : op.getOperands())
-    launch.buffers.push_back(slotOf(operand));
-  for (Value result : op.getResults())
-    launch.buffers.push_back(slotOf(result));
+  int64_t branches = op.getBranches().value_or(0);
+  auto kernelOp = cast<KernelOp>(
+      SymbolTable::lookupNearestSymbolFrom(op, op.getKernelAttr()));
+  FusedMapOp map = kernelOp.getFusedMap();
+  int64_t tuple = map ? map.getTupleSize() : 0, each = kernelOp.getNumEach();
+  ValueRange operands = op.getOperands(), results = op.getResults();
+  auto add = [&](ValueRange values) {
+    for (Value value : values)
+      launch.buffers.push_back(slotOf(value));
+  };
+  add(operands.drop_back(branches * tuple));
+  add(results.drop_back(branches * each));
   addUpdates(op, launch);
   if (planned.workspace >= 0)
     launch.buffers.push_back(
         {Slot::Space::Arena, memory.buffers[planned.workspace].offset});
+  for (int64_t branch = 0; branch < branches; ++branch) {
+    add(operands.take_back((branches - branch) * tuple).take_front(tuple));
+    add(results.take_back((branches - branch) * each).take_front(each));
+  }
   launch.dims = planned.dims;
   launch.sizes = planned.sizes;
   bound.plan.launches.push_back(std::move(launch));

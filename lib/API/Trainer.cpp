@@ -96,7 +96,7 @@ std::unique_ptr<HostProgram>
 Trainer::Impl::compile(ModuleOp module, DiagnosticCollector &diagnostics) {
   OwningOpRef<ModuleOp> lowered(module.clone());
   addEvaluate(*lowered);
-  grow::PipelineOptions pipeline;
+  grow::PipelineOptions pipeline(options.compile);
   pipeline.vectorWidth = vectorWidth(cache.isa());
   if (!module.lookupSymbol("loss"))
     pipeline.loss = "";

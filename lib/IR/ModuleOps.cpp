@@ -22,6 +22,12 @@ static LogicalResult verifyRate(Operation *op, StringRef name, double value,
                            << (std::isinf(upper) ? "infinity" : "1") << ")";
 }
 
+int64_t cambium::grow::optimizerStates(Attribute optimizer) {
+  if (auto sgd = dyn_cast<SgdAttr>(optimizer))
+    return sgd.getMomentum() != 0.0 ? 1 : 0;
+  return 2;
+}
+
 Attribute cambium::grow::updateRule(Attribute optimizer) {
   MLIRContext *context = optimizer.getContext();
   if (auto sgd = dyn_cast<SgdAttr>(optimizer))

@@ -40,7 +40,8 @@ void buildGradientsPipeline(OpPassManager &pm, const PipelineOptions &options) {
 void buildKernelsPipeline(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
-  pm.addPass(createGrowFormKernels({options.vectorWidth}));
+  pm.addPass(
+      createGrowFormKernels({options.vectorWidth, options.convAlgorithm}));
 }
 
 void buildTrainPipeline(OpPassManager &pm, const PipelineOptions &options) {

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "cambium/IR/Grow.h"
+#include "cambium/Target/LLVM/BranchContraction.h"
 #include "cambium/Target/LLVM/KernelEmitter.h"
 #include "cambium/Transforms/MemoryPlan.h"
 #include "cambium/Transforms/Passes.h"
@@ -27,8 +28,11 @@ namespace {
 
 /// Operations that become one kernel, in block order.
 struct Piece {
+  /// The first operation is a contraction or a map of contractions.
   bool contraction = false;
   SmallVector<Operation *> ops;
+
+  FusedMapOp fusedMap() const { return dyn_cast<FusedMapOp>(ops.front()); }
 };
 
 bool isContraction(Operation *op) {
@@ -36,8 +40,12 @@ bool isContraction(Operation *op) {
              Conv2DGradFilterOp, LinearGradWeightOp>(op);
 }
 
-/// Contractions whose accumulators pass through an epilogue.
-bool takesEpilogue(Operation *op) {
+/// True for results of contractions, and for joined results of maps, that
+/// elementwise operations can take from registers.
+bool takesEpilogue(OpResult result) {
+  Operation *op = result.getOwner();
+  if (auto map = dyn_cast<FusedMapOp>(op))
+    return map.getJoin(0) != Join::Each && result.getResultNumber() == 0;
   return isa<Conv2DOp, LinearOp, Conv2DGradInputOp, LinearGradInputOp>(op);
 }
 
@@ -51,7 +59,8 @@ bool isElementwise(Operation *op) {
 /// Operations that no kernel computes: they only name or move values, or have
 /// their kernel already.
 bool staysOutside(Operation *op) {
-  return isa<GetOp, SetOp, UpdateOp, ReshapeOp, FlattenOp, LaunchOp>(op) ||
+  return isa<GetOp, SetOp, UpdateOp, ReshapeOp, FlattenOp, BarrierOp, LaunchOp>(
+             op) ||
          op->hasTrait<OpTrait::IsTerminator>();
 }
 
@@ -71,18 +80,41 @@ public:
 private:
   void place(Operation *op) {
     if (isElementwise(op))
-      for (Value operand : op->getOperands())
+      for (Value operand : latestFirst(op->getOperands()))
         if (Piece *piece = owner.lookup(operand.getDefiningOp()))
           if (canJoin(op, operand, *piece))
             return append(*piece, op);
     pieces.push_back(std::make_unique<Piece>());
-    pieces.back()->contraction = isContraction(op);
+    pieces.back()->contraction = isContraction(op) || isa<FusedMapOp>(op);
     append(*pieces.back(), op);
+  }
+
+  /// Of a running sum and the next term, the term comes first: joined to it, the
+  /// sum goes on while no other term is alive.
+  static SmallVector<Value> latestFirst(ValueRange operands) {
+    SmallVector<Value> sorted(operands);
+    llvm::sort(sorted, [](Value a, Value b) {
+      Operation *later = a.getDefiningOp(), *earlier = b.getDefiningOp();
+      return later && (!earlier || earlier->isBeforeInBlock(later));
+    });
+    return sorted;
   }
 
   void append(Piece &piece, Operation *op) {
     piece.ops.push_back(op);
     owner[op] = &piece;
+  }
+
+  /// True if `op` can take the accumulator that `operand` is.
+  bool canFollow(Operation *op, OpResult operand, Piece &piece) {
+    Operation *head = piece.ops.front();
+    if (!operand.hasOneUse() || operand.getOwner() != piece.ops.back() ||
+        (operand.getOwner() == head && !takesEpilogue(operand)))
+      return false;
+    return llvm::none_of(head->getUsers(), [&](Operation *user) {
+      return user != op && owner.lookup(user) != &piece &&
+             user->isBeforeInBlock(op);
+    });
   }
 
   /// The piece is launched where its last operation stands, so nothing outside
@@ -92,8 +124,7 @@ private:
     if (operand.getType() != op->getResult(0).getType())
       return false;
     if (piece.contraction)
-      return takesEpilogue(head) && operand.hasOneUse() &&
-             operand.getDefiningOp() == piece.ops.back();
+      return canFollow(op, cast<OpResult>(operand), piece);
     if (!isElementwise(head))
       return false;
     for (Operation *member : piece.ops)
@@ -109,7 +140,7 @@ private:
 };
 
 /// The schedule that suits a contraction's extents.
-RegisterTileAttr chooseRegisterTile(Operation *op, int64_t vectorWidth) {
+ContractionSchedule scheduleFor(Operation *op, int64_t vectorWidth) {
   Value input = op->getOperand(0), output = op->getResult(0);
   if (isa<Conv2DGradInputOp, LinearGradInputOp>(op))
     std::swap(input, output);
@@ -132,17 +163,150 @@ RegisterTileAttr chooseRegisterTile(Operation *op, int64_t vectorWidth) {
   }
   FailureOr<ContractionSpec> spec = contractionSpec(op);
   assert(succeeded(spec) && "contractions have static windows");
-  ContractionSchedule schedule = chooseSchedule(*spec, vectorWidth, extents);
-  return RegisterTileAttr::get(op->getContext(), schedule.vectorWidth,
-                               schedule.vectors, schedule.tile,
-                               schedule.tailTile, schedule.winograd);
+  return chooseSchedule(*spec, vectorWidth, extents);
+}
+
+RegisterTileAttr toAttribute(MLIRContext *context,
+                             const ContractionSchedule &schedule) {
+  return RegisterTileAttr::get(context, schedule.vectorWidth, schedule.vectors,
+                               schedule.tile, schedule.tailTile,
+                               schedule.winograd);
+}
+
+/// True if the gradient's window or the layer's is applied to an input as it
+/// is: Winograd's kernels take nothing else.
+bool isBare(FusedMapOp map, Operation *anchor) {
+  auto isArgument = [](Value value) { return isa<BlockArgument>(value); };
+  for (auto conv : map.getBody().getOps<Conv2DOp>())
+    if (!isArgument(conv.getInput()))
+      return false;
+  if (isa<Conv2DGradInputOp>(anchor))
+    return llvm::is_contained(map.getYielded(), anchor->getResult(0));
+  return isArgument(anchor->getOperand(0));
+}
+
+/// The schedule of a map's kernel. Forward and gradients choose alike, so that
+/// recomputed values have the bits of those that were computed first.
+ContractionSchedule branchSchedule(FusedMapOp map,
+                                   const GrowFormKernelsOptions &options) {
+  Operation *anchor = nullptr;
+  bool hasBits = false;
+  for (Operation &op : map.getBody().front()) {
+    if (isContraction(&op))
+      anchor = &op;
+    hasBits |= isa<SignBitsOp, BitsGradOp>(op);
+  }
+  int64_t width = options.vectorWidth;
+  // A byte holds the bits of eight lanes.
+  ContractionSchedule schedule =
+      scheduleFor(anchor, hasBits ? std::max<int64_t>(width, 8) : width);
+  FailureOr<ContractionSpec> spec = contractionSpec(anchor);
+  if (isWinograd(*spec) && isBare(map, anchor) &&
+      options.convAlgorithm == ConvAlgorithm::Winograd)
+    schedule.winograd = 4;
+  return schedule;
+}
+
+/// True for a filter that the contraction reads or makes; its window is
+/// compiled in.
+bool isFilterOf(Operation *op, Value value) {
+  if (isa<Conv2DGradFilterOp>(op))
+    return op->getResult(0) == value;
+  return isa<Conv2DOp, Conv2DGradInputOp>(op) && op->getOperand(1) == value;
+}
+
+/// All extents are run-time arguments but a filter's window. `ops` are those of
+/// the kernel that know the value.
+template <typename Range> Type kernelType(Value value, Range &&ops) {
+  auto type = cast<RankedTensorType>(value.getType());
+  SmallVector<int64_t> shape(type.getRank(), ShapedType::kDynamic);
+  if (llvm::any_of(ops, [&](Operation &op) { return isFilterOf(&op, value); }))
+    std::copy_n(type.getShape().begin(), 2, shape.begin());
+  return type.clone(shape);
+}
+
+/// Values that enter a piece and values that leave it. A map's tuples and what
+/// it gives for each branch are not among them.
+struct Border {
+  explicit Border(const Piece &piece);
+
+  llvm::SmallSetVector<Value, 8> inputs, outputs;
+};
+
+Border::Border(const Piece &piece) {
+  auto inside = [&](Operation *op) {
+    return llvm::is_contained(piece.ops, op);
+  };
+  for (Operation *op : piece.ops) {
+    auto map = dyn_cast<FusedMapOp>(op);
+    size_t shared = map ? map.getInputs().size() + map.getSlices().size()
+                        : op->getNumOperands();
+    for (Value operand : op->getOperands().take_front(shared))
+      if (!inside(operand.getDefiningOp()))
+        inputs.insert(operand);
+    if (map) {
+      for (unsigned yield = 0; yield < map.getJoins().size(); ++yield)
+        if (map.getJoin(yield) != Join::Each)
+          if (Value joined = map.getResultsOf(yield).front();
+              !llvm::all_of(joined.getUsers(), inside))
+            outputs.insert(joined);
+      continue;
+    }
+    for (Value result : op->getResults())
+      if (!llvm::all_of(result.getUsers(), inside) || op->getNumResults() > 1)
+        outputs.insert(result);
+  }
+}
+
+/// What each branch of a map has of its own: its tuple among the operands, and
+/// among the results, in the order of the yields, those joined by `each`.
+SmallVector<Value> eachResults(FusedMapOp map, int64_t branch) {
+  SmallVector<Value> results;
+  for (unsigned yield = 0; yield < map.getJoins().size(); ++yield)
+    if (map.getJoin(yield) == Join::Each)
+      results.push_back(map.getResultsOf(yield)[branch]);
+  return results;
+}
+
+/// Copies an operation into a kernel. Of a map, one tuple stands for any number
+/// of branches.
+void cloneIntoKernel(OpBuilder &builder, Operation *op, const Piece &piece,
+                     IRMapping &mapping) {
+  auto map = dyn_cast<FusedMapOp>(op);
+  if (!map) {
+    Operation *clone = builder.clone(*op, mapping);
+    for (auto [from, to] : llvm::zip(op->getResults(), clone->getResults()))
+      to.setType(kernelType(from, llvm::make_pointee_range(piece.ops)));
+    return;
+  }
+  auto lookup = [&](Value value) { return mapping.lookup(value); };
+  SmallVector<Type> types;
+  for (auto [yield, value] : llvm::enumerate(map.getYielded()))
+    types.push_back(kernelType(value, map.getBody().front()));
+  auto clone = FusedMapOp::create(builder, map.getLoc(), types,
+                                  ShapedType::kDynamic, map.getJoins(),
+                                  llvm::map_to_vector(map.getInputs(), lookup),
+                                  llvm::map_to_vector(map.getSlices(), lookup),
+                                  ValueRange(builder.getBlock()->getArguments())
+                                      .take_back(map.getTupleSize()),
+                                  KeepAttr());
+  IRMapping inner;
+  map.getBody().cloneInto(&clone.getBody(), inner);
+  auto setType = [&](Value value) {
+    inner.lookup(value).setType(kernelType(value, map.getBody().front()));
+  };
+  llvm::for_each(map.getBody().getArguments(), setType);
+  for (Operation &nested : map.getBody().front())
+    llvm::for_each(nested.getResults(), setType);
+  for (unsigned yield = 0; yield < map.getJoins().size(); ++yield)
+    mapping.map(map.getResultsOf(yield).front(), clone.getResult(yield));
 }
 
 /// Makes kernels and launches; equal kernels are one.
 class Outliner {
 public:
-  Outliner(ModuleOp module, int64_t vectorWidth)
-      : module(module), symbols(module), vectorWidth(vectorWidth) {}
+  Outliner(ModuleOp module, const GrowFormKernelsOptions &options)
+      : module(module), symbols(module), options(options) {}
 
   void outline(const Piece &piece);
   LogicalResult outline(UpdateOp update);
@@ -150,35 +314,16 @@ public:
   int64_t numKernels() const { return kernels.size(); }
 
 private:
-  /// All extents are run-time arguments but a filter's window.
-  Type kernelType(Value value, const Piece &piece) const;
+  KernelOp kernelOf(const Piece &piece, const Border &border);
   KernelOp unique(OwningOpRef<KernelOp> kernel, StringRef name);
   KernelOp optimizerKernel(Location loc, RankedTensorType gradient,
                            Attribute optimizer, bool sum, bool accumulate);
 
   ModuleOp module;
   SymbolTable symbols;
-  int64_t vectorWidth;
+  GrowFormKernelsOptions options;
   llvm::StringMap<KernelOp> kernels;
 };
-
-bool isFilterOf(Operation *op, Value value) {
-  if (auto conv = dyn_cast<Conv2DOp>(op))
-    return conv.getFilter() == value;
-  if (auto grad = dyn_cast<Conv2DGradInputOp>(op))
-    return grad.getFilter() == value;
-  if (auto grad = dyn_cast<Conv2DGradFilterOp>(op))
-    return grad.getResult() == value;
-  return false;
-}
-
-Type Outliner::kernelType(Value value, const Piece &piece) const {
-  auto type = cast<RankedTensorType>(value.getType());
-  SmallVector<int64_t> shape(type.getRank(), ShapedType::kDynamic);
-  if (isFilterOf(piece.ops.front(), value))
-    std::copy_n(type.getShape().begin(), 2, shape.begin());
-  return type.clone(shape);
-}
 
 KernelOp Outliner::unique(OwningOpRef<KernelOp> kernel, StringRef name) {
   auto [entry, isNew] = kernels.try_emplace(kernel->getContent());
@@ -190,52 +335,63 @@ KernelOp Outliner::unique(OwningOpRef<KernelOp> kernel, StringRef name) {
   return entry->second;
 }
 
-void Outliner::outline(const Piece &piece) {
-  Operation *head = piece.ops.front(), *last = piece.ops.back();
-  llvm::SmallSetVector<Value, 8> inputs, outputs;
-  auto inside = [&](Operation *op) {
-    return llvm::is_contained(piece.ops, op);
-  };
-  for (Operation *op : piece.ops) {
-    for (Value operand : op->getOperands())
-      if (!inside(operand.getDefiningOp()))
-        inputs.insert(operand);
-    for (Value result : op->getResults())
-      if (!llvm::all_of(result.getUsers(), inside) || op->getNumResults() > 1)
-        outputs.insert(result);
-  }
+KernelOp Outliner::kernelOf(const Piece &piece, const Border &border) {
+  Operation *head = piece.ops.front();
+  FusedMapOp map = piece.fusedMap();
   OpBuilder builder(module.getContext());
   OwningOpRef<KernelOp> kernel(
       KernelOp::create(builder, head->getLoc(), "kernel", RegisterTileAttr()));
   Block &body = kernel->getBody().emplaceBlock();
   IRMapping mapping;
-  for (Value input : inputs)
-    mapping.map(input,
-                body.addArgument(kernelType(input, piece), input.getLoc()));
+  for (Value input : border.inputs)
+    mapping.map(
+        input,
+        body.addArgument(kernelType(input, llvm::make_pointee_range(piece.ops)),
+                         input.getLoc()));
+  if (map)
+    for (BlockArgument argument :
+         map.getBody().getArguments().take_back(map.getTupleSize()))
+      body.addArgument(kernelType(argument, map.getBody().front()),
+                       argument.getLoc());
   builder.setInsertionPointToEnd(&body);
-  for (Operation *op : piece.ops) {
-    Operation *clone = builder.clone(*op, mapping);
-    for (auto [from, to] : llvm::zip(op->getResults(), clone->getResults()))
-      to.setType(kernelType(from, piece));
-  }
+  for (Operation *op : piece.ops)
+    cloneIntoKernel(builder, op, piece, mapping);
   SmallVector<Value> yielded;
-  for (Value output : outputs)
+  for (Value output : border.outputs)
     yielded.push_back(mapping.lookup(output));
-  YieldOp::create(builder, last->getLoc(), yielded);
+  if (map)
+    for (Value result : eachResults(map, 0))
+      yielded.push_back(mapping.lookup(result));
+  YieldOp::create(builder, piece.ops.back()->getLoc(), yielded);
   if (piece.contraction)
-    kernel->setScheduleAttr(chooseRegisterTile(head, vectorWidth));
+    kernel->setScheduleAttr(toAttribute(
+        module.getContext(), map ? branchSchedule(map, options)
+                                 : scheduleFor(head, options.vectorWidth)));
   StringRef name = head->getName().stripDialect();
-  KernelOp callee = unique(std::move(kernel), name);
+  return unique(std::move(kernel), name);
+}
 
-  builder.setInsertionPoint(last);
-  SmallVector<Type> types(
-      llvm::map_range(outputs, [](Value v) { return v.getType(); }));
+void Outliner::outline(const Piece &piece) {
+  Border border(piece);
+  FusedMapOp map = piece.fusedMap();
+  KernelOp callee = kernelOf(piece, border);
+  Operation *last = piece.ops.back();
+  SmallVector<Value> operands(border.inputs.getArrayRef());
+  SmallVector<Value> results(border.outputs.getArrayRef());
+  OpBuilder builder(last);
+  IntegerAttr branches;
+  if (map) {
+    branches = map.getBranchesAttr();
+    llvm::append_range(operands, map.getParams());
+    for (int64_t branch = 0; branch < map.getNumTuples(); ++branch)
+      llvm::append_range(results, eachResults(map, branch));
+  }
   auto launch =
-      LaunchOp::create(builder, last->getLoc(), types, callee.getSymName(),
-                       inputs.getArrayRef(), IntegerAttr(), ArrayAttr(),
+      LaunchOp::create(builder, last->getLoc(), TypeRange(ValueRange(results)),
+                       callee.getSymName(), operands, branches, ArrayAttr(),
                        FlatSymbolRefAttr());
-  for (auto [index, output] : llvm::enumerate(outputs.takeVector()))
-    output.replaceAllUsesWith(launch.getResult(index));
+  for (auto [result, launched] : llvm::zip_equal(results, launch.getResults()))
+    result.replaceAllUsesWith(launched);
   for (Operation *op : llvm::reverse(piece.ops))
     op->erase();
 }
@@ -297,9 +453,13 @@ LogicalResult checkBatch(func::FuncOp func) {
   Block &block = copy->getBody().front();
   for (BlockArgument argument : block.getArguments())
     argument.setType(withNumberedBatch(argument.getType()));
-  for (Operation &op : block)
-    for (Value result : op.getResults())
+  block.walk([](Operation *op) {
+    for (Region &region : op->getRegions())
+      for (BlockArgument argument : region.getArguments())
+        argument.setType(withNumberedBatch(argument.getType()));
+    for (Value result : op->getResults())
       result.setType(withNumberedBatch(result.getType()));
+  });
   auto isConsistent = [&](Operation &op) {
     ScopedDiagnosticHandler quiet(func.getContext(),
                                   [](Diagnostic &) { return success(); });
@@ -338,6 +498,34 @@ void copyEscapingReads(func::FuncOp func) {
   }
 }
 
+/// The later of `op` and what reads the value or a view of it.
+Operation *lastReader(Value value, Operation *op) {
+  for (Operation *user : value.getUsers()) {
+    if (op->isBeforeInBlock(user) && !user->hasTrait<OpTrait::IsTerminator>())
+      op = user;
+    if (user->getNumResults() > 0 &&
+        viewedValue(user->getResult(0)) != user->getResult(0))
+      op = lastReader(user->getResult(0), op);
+  }
+  return op;
+}
+
+/// The operation after which an update may change its parameters in place: as
+/// soon as nothing reads them any more, since then the gradient's memory is
+/// free for other uses.
+Operation *lastBefore(UpdateOp update) {
+  SmallVector<Attribute> written(update.getParams().getValue());
+  if (update.getDerived())
+    written.push_back(update.getDerivedAttr());
+  Operation *last = update.getGradient().getDefiningOp();
+  if (!last)
+    last = &update->getBlock()->front();
+  for (auto get : update->getBlock()->getOps<GetOp>())
+    if (llvm::is_contained(written, get.getSymbolAttr()))
+      last = lastReader(get.getResult(), last);
+  return last;
+}
+
 struct FormKernels : impl::GrowFormKernelsBase<FormKernels> {
   using GrowFormKernelsBase::GrowFormKernelsBase;
 
@@ -348,7 +536,7 @@ struct FormKernels : impl::GrowFormKernelsBase<FormKernels> {
           << " floats are not possible; 4, 8 and 16 are";
       return signalPassFailure();
     }
-    Outliner outliner(getOperation(), vectorWidth);
+    Outliner outliner(getOperation(), {vectorWidth, convAlgorithm});
     for (auto func : getOperation().getOps<func::FuncOp>()) {
       if (func.isDeclaration())
         continue;
@@ -362,10 +550,9 @@ struct FormKernels : impl::GrowFormKernelsBase<FormKernels> {
         ++numLaunches;
         numFused += piece->ops.size() - 1;
       }
-      // Updates change parameters in place, after everything that reads them.
       auto updates = llvm::to_vector(func.getOps<UpdateOp>());
       for (UpdateOp update : updates) {
-        update->moveBefore(func.getBody().front().getTerminator());
+        update->moveAfter(lastBefore(update));
         if (failed(outliner.outline(update)))
           return signalPassFailure();
         ++numLaunches;
@@ -380,7 +567,7 @@ struct FormKernels : impl::GrowFormKernelsBase<FormKernels> {
                               "block of operations");
     for (Operation &op : func.getBody().front()) {
       if (isa<MapOp>(op))
-        return op.emitOpError("is left; run --grow-collapse and "
+        return op.emitOpError("is left; run --grow-fuse-maps and "
                               "--grow-unroll-maps first");
       auto norm = dyn_cast<BatchNormOp>(op);
       if (norm && !norm.getInference())

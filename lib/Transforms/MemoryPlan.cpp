@@ -45,7 +45,7 @@ int64_t MemoryPlan::peak(ArrayRef<BufferCategory> categories) const {
 
 Value viewedValue(Value value) {
   while (Operation *op = value.getDefiningOp()) {
-    if (!isa<ReshapeOp, FlattenOp>(op))
+    if (!isa<ReshapeOp, FlattenOp, BarrierOp>(op))
       break;
     value = op->getOperand(0);
   }
@@ -60,6 +60,22 @@ SmallVector<int64_t> shapeForBatch(Type type, int64_t batch) {
 
 /// No machine has more; sums of buffers stay far from overflow.
 static constexpr int64_t kMostBytes = int64_t(1) << 50;
+
+/// What a tensor takes in memory; fails if it is more than a pebibyte.
+static FailureOr<int64_t> bytesOf(RankedTensorType type,
+                                  ArrayRef<int64_t> shape) {
+  int64_t bytes = 4;
+  SmallVector<int64_t> units(shape);
+  if (type.getElementType().isInteger(1)) {
+    // Eight bits share a byte, and each pixel begins a new one.
+    bytes = 1;
+    units.back() = llvm::divideCeil(units.back(), 8);
+  }
+  for (int64_t extent : units)
+    if (llvm::MulOverflow(bytes, extent, bytes) || bytes > kMostBytes)
+      return failure();
+  return bytes;
+}
 
 static int64_t alignUp(int64_t bytes) {
   return llvm::alignTo(bytes, kBufferAlignment);
@@ -134,29 +150,34 @@ LogicalResult Planner::add(LaunchOp op, KernelOp kernel) {
   MemoryPlan::Launch launch;
   launch.op = op;
   int64_t index = plan.launches.size();
-  for (Type type : op->getOperandTypes())
+  // Of what each branch has its own, the first branch's stands for all.
+  size_t operands = kernel.getBody().getNumArguments();
+  size_t results = kernel.getBody().front().getTerminator()->getNumOperands();
+  for (Type type : op.getOperands().take_front(operands).getTypes())
     llvm::append_range(launch.dims, shapeForBatch(type, plan.batch));
   for (auto [number, result] : llvm::enumerate(op.getResults())) {
-    auto shape = shapeForBatch(result.getType(), plan.batch);
-    llvm::append_range(launch.dims, shape);
+    auto type = cast<RankedTensorType>(result.getType());
+    auto shape = shapeForBatch(type, plan.batch);
+    if (number < results)
+      llvm::append_range(launch.dims, shape);
     Buffer buffer;
     buffer.name = op.getKernel().str() + "." + std::to_string(index);
     if (op.getNumResults() > 1)
       buffer.name += "." + std::to_string(number);
-    buffer.bytes = 4;
-    for (int64_t extent : shape)
-      if (llvm::MulOverflow(buffer.bytes, extent, buffer.bytes) ||
-          buffer.bytes > kMostBytes)
-        return op.emitOpError()
-               << "gives a " << result.getType() << " for a batch of "
-               << plan.batch
-               << ", more than a pebibyte; make the batch or the layer smaller";
+    FailureOr<int64_t> bytes = bytesOf(type, shape);
+    if (failed(bytes))
+      return op.emitOpError()
+             << "gives a " << type << " for a batch of " << plan.batch
+             << ", more than a pebibyte; make the batch or the layer smaller";
+    buffer.bytes = *bytes;
     buffer.begin = buffer.end = index;
     plan.bufferOf[result] = plan.buffers.size();
     plan.buffers.push_back(buffer);
   }
   if (op.getUpdates())
     launch.dims.push_back(op.getUpdates()->size());
+  if (op.getBranches())
+    launch.dims.push_back(*op.getBranches());
   FailureOr<LaunchSizes> sizes = launchSizes(kernel, launch.dims);
   if (failed(sizes))
     return failure();
@@ -174,7 +195,10 @@ LogicalResult Planner::add(LaunchOp op, KernelOp kernel) {
 
 void Planner::extend(Value value, Buffer &buffer, int64_t last) {
   for (Operation *user : value.getUsers()) {
-    if (isa<ReshapeOp, FlattenOp>(user))
+    if (auto barrier = dyn_cast<BarrierOp>(user);
+        barrier && barrier.getInput() != value)
+      continue;
+    if (isa<ReshapeOp, FlattenOp, BarrierOp>(user))
       extend(user->getResult(0), buffer, last);
     else if (auto launch = dyn_cast<LaunchOp>(user))
       buffer.end = std::max(buffer.end, position.lookup(launch));
@@ -216,7 +240,7 @@ void Planner::categorize() {
 /// that are neither known nor the batch.
 static LogicalResult checkPlannable(func::FuncOp func) {
   for (Operation &op : func.getBody().front()) {
-    if (!isa<LaunchOp, GetOp, SetOp, ReshapeOp, FlattenOp>(op) &&
+    if (!isa<LaunchOp, GetOp, SetOp, ReshapeOp, FlattenOp, BarrierOp>(op) &&
         !op.hasTrait<OpTrait::IsTerminator>())
       return op.emitOpError("is no launch, so its result would have no place; "
                             "run --grow-form-kernels first");

@@ -58,6 +58,25 @@ void printTable(func::FuncOp func, const MemoryPlan &plan,
                         plan.peak(category), stringifyCategory(category));
 }
 
+/// What the store holds for the module, whatever the batch.
+void printStored(ModuleOp module, llvm::raw_ostream &os) {
+  constexpr int64_t bytes = sizeof(float);
+  int64_t parameters = 0, state = 0;
+  SymbolTable symbols(module);
+  for (auto param : module.getOps<ParamOp>()) {
+    int64_t size = param.getTensorType().getNumElements() * bytes;
+    auto group = symbols.lookup<GroupOp>(param.getGroup());
+    parameters += size;
+    state += size * optimizerStates(group.getOptimizer());
+  }
+  for (auto op : module.getOps<StateOp>())
+    state += op.getTensorType().getNumElements() * bytes;
+  for (auto op : module.getOps<DerivedOp>())
+    state += op.getTensorType().getNumElements() * bytes;
+  os << llvm::formatv("stored: parameters {0} bytes, state {1} bytes\n",
+                      parameters, state);
+}
+
 struct PlanMemory : impl::GrowPlanMemoryBase<PlanMemory> {
   using GrowPlanMemoryBase::GrowPlanMemoryBase;
 
@@ -78,6 +97,8 @@ struct PlanMemory : impl::GrowPlanMemoryBase<PlanMemory> {
       if (print)
         printTable(func, *plan, llvm::errs());
     }
+    if (print)
+      printStored(getOperation(), llvm::errs());
   }
 };
 

@@ -1,7 +1,7 @@
 // RUN: cambium-opt %s --grow-form-kernels -allow-unregistered-dialect -split-input-file -verify-diagnostics
 
 func.func @f(%x: tensor<?x4xf32>) -> tensor<?x4xf32> {
-  // expected-error @+1 {{'grow.map' op is left; run --grow-collapse and --grow-unroll-maps first}}
+  // expected-error @+1 {{'grow.map' op is left; run --grow-fuse-maps and --grow-unroll-maps first}}
   %y = grow.map "m" sum (%x) over [()] {
   ^bb0(%in: tensor<?x4xf32>):
     %r = grow.relu %in : tensor<?x4xf32>

@@ -8,6 +8,7 @@
 #ifndef CAMBIUM_TOOLS_CAMBIUM_RUN_BACKEND_H
 #define CAMBIUM_TOOLS_CAMBIUM_RUN_BACKEND_H
 
+#include "cambium/CompileOptions.h"
 #include "cambium/Isa.h"
 #include "cambium/Reference/ReferenceTensor.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -37,6 +38,7 @@ struct ProgramOptions {
   std::string loss = "loss";
   /// Seed of the initial values.
   uint64_t seed = 0;
+  CompileOptions compile = {};
 };
 
 /// A network that is ready to run, with its parameters and states.

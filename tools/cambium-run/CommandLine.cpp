@@ -40,9 +40,20 @@ static const std::map<std::string, Isa> isas = {{"native", Isa::Native},
                                                 {"avx2", Isa::AVX2},
                                                 {"avx512", Isa::AVX512}};
 
+static const std::map<std::string, KeepPolicy> keepPolicies = {
+    {"auto", KeepPolicy::Auto},
+    {"mask", KeepPolicy::Mask},
+    {"recompute", KeepPolicy::Recompute},
+    {"store", KeepPolicy::Store}};
+static const std::map<std::string, ConvAlgorithm> algorithms = {
+    {"auto", ConvAlgorithm::Auto},
+    {"direct", ConvAlgorithm::Direct},
+    {"winograd", ConvAlgorithm::Winograd}};
+
 /// What the command line says, before names are looked up.
 struct Arguments {
-  std::string file, backend = "host", isa = "native";
+  std::string file, backend = "host", isa = "native", keep = "auto",
+                    algorithm = "auto";
   RunOptions options;
 };
 
@@ -74,6 +85,14 @@ static void addFlags(CLI::App &app, Arguments &arguments) {
       ->capture_default_str();
   app.add_flag("--grad", options.gradients,
                "Differentiate the function, a loss, and run the result");
+  app.add_option("--keep", arguments.keep,
+                 "What maps keep of their branches for gradients")
+      ->check(CLI::IsMember(keepPolicies))
+      ->capture_default_str();
+  app.add_option("--conv-algorithm", arguments.algorithm,
+                 "How maps' kernels compute 3x3 convolutions")
+      ->check(CLI::IsMember(algorithms))
+      ->capture_default_str();
   app.add_flag("--time", options.time, "Print how long it takes");
 }
 
@@ -94,6 +113,8 @@ std::variant<CommandLine, int> cambium::parseCommandLine(int argc,
   RunOptions &options = arguments.options;
   options.backend = backends.at(arguments.backend);
   options.isa = isas.at(arguments.isa);
+  options.compile = {keepPolicies.at(arguments.keep),
+                     algorithms.at(arguments.algorithm)};
   if (options.gradients && app.count("--entry") == 0)
     options.entry = "loss";
   options.compare = app.count("--compare") > 0;

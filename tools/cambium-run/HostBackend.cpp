@@ -134,7 +134,7 @@ LogicalResult cambium::makeKernels(ModuleOp network,
                                    const ProgramOptions &options,
                                    int64_t vectorWidth) {
   PassManager passes(network.getContext());
-  grow::PipelineOptions pipeline;
+  grow::PipelineOptions pipeline(options.compile);
   pipeline.loss = options.loss;
   pipeline.vectorWidth = vectorWidth;
   if (options.kind == ProgramKind::Training) {

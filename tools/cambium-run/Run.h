@@ -22,6 +22,7 @@ struct RunOptions {
   unsigned threads = 0;
   int64_t batch = 2;
   uint64_t seed = 0;
+  CompileOptions compile = {};
   /// Differentiate the entry, a loss function, and run what comes out.
   bool gradients = false;
   /// Print differences from the reference instead of values.

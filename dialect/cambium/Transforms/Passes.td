@@ -46,8 +46,8 @@ def GrowFuseMaps : Pass<"grow-fuse-maps", "::mlir::func::FuncOp"> {
     A remark on each map that does not fuse says why.
   }];
   let options = [
-    Option<"keep", "keep", "::cambium::grow::KeepPolicy",
-           "::cambium::grow::KeepPolicy::Auto",
+    Option<"keep", "keep", "::cambium::KeepPolicy",
+           "::cambium::KeepPolicy::Auto",
            "What maps that do not say it keep for their gradients",
            "::cambium::grow::keepPolicyValues()">];
   let statistics = [
@@ -141,8 +141,8 @@ def GrowFormKernels : Pass<"grow-form-kernels", "::mlir::ModuleOp"> {
   let options = [
     Option<"vectorWidth", "vector-width", "int64_t", "8",
            "Lanes of a vector register in f32">,
-    Option<"convAlgorithm", "conv-algorithm", "::cambium::grow::ConvAlgorithm",
-           "::cambium::grow::ConvAlgorithm::Auto",
+    Option<"convAlgorithm", "conv-algorithm", "::cambium::ConvAlgorithm",
+           "::cambium::ConvAlgorithm::Auto",
            "How kernels over branches compute 3x3 convolutions",
            "::cambium::grow::convAlgorithmValues()">];
   let statistics = [

@@ -80,6 +80,10 @@ namespace cambium::grow {
 /// for rates and momenta, which are read at run time.
 mlir::Attribute updateRule(mlir::Attribute optimizer);
 
+/// Tensors of the parameter's shape that an optimizer keeps for it: momentum,
+/// or both moments.
+int64_t optimizerStates(mlir::Attribute optimizer);
+
 } // namespace cambium::grow
 
 #endif // CAMBIUM_IR_GROW_H

@@ -21,6 +21,12 @@ class DialectRegistry;
 namespace cambium::grow {
 
 struct PipelineOptions : mlir::PassPipelineOptions<PipelineOptions> {
+  PipelineOptions() = default;
+  explicit PipelineOptions(const CompileOptions &compile) {
+    keep = compile.keep;
+    convAlgorithm = compile.convAlgorithm;
+  }
+
   Option<std::string> loss{*this, "loss",
                            llvm::cl::desc("The function to differentiate"),
                            llvm::cl::init("loss")};
@@ -30,11 +36,15 @@ struct PipelineOptions : mlir::PassPipelineOptions<PipelineOptions> {
   Option<bool> fuseMaps{
       *this, "fuse-maps",
       llvm::cl::desc("Make maps that do not collapse into kernels"),
-      llvm::cl::init(false)};
+      llvm::cl::init(true)};
   Option<KeepPolicy> keep{
       *this, "keep",
       llvm::cl::desc("What maps that do not say it keep for their gradients"),
       llvm::cl::init(KeepPolicy::Auto), keepPolicyValues()};
+  Option<ConvAlgorithm> convAlgorithm{
+      *this, "conv-algorithm",
+      llvm::cl::desc("How kernels over branches compute 3x3 convolutions"),
+      llvm::cl::init(ConvAlgorithm::Auto), convAlgorithmValues()};
 };
 
 /// `grow-simplify`: calls inlined, linear branches collapsed, the other maps

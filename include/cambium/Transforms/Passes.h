@@ -8,6 +8,7 @@
 #ifndef CAMBIUM_TRANSFORMS_PASSES_H
 #define CAMBIUM_TRANSFORMS_PASSES_H
 
+#include "cambium/CompileOptions.h"
 #include "mlir/Pass/Pass.h"
 
 #include <memory>
@@ -18,12 +19,7 @@ class FuncOp;
 
 namespace cambium::grow {
 
-/// How kernels over branches compute 3x3 convolutions of stride 1. Winograd's
-/// algorithm does a quarter of the multiplications, with a rounding error some
-/// four times larger. Auto takes it where it is faster.
-enum class ConvAlgorithm { Auto, Direct, Winograd };
-
-/// The values of an option of that type.
+/// The values of options of these types.
 inline auto convAlgorithmValues() {
   return llvm::cl::values(
       clEnumValN(ConvAlgorithm::Auto, "auto", "the faster one"),
@@ -32,12 +28,6 @@ inline auto convAlgorithmValues() {
                  "Winograd's F(4x4, 3x3) wherever it is possible"));
 }
 
-/// What maps without a `keep` of their own keep for their gradients. Auto is
-/// sign bits where they are enough, and nothing where values are computed
-/// again.
-enum class KeepPolicy { Auto, Mask, Recompute, Store };
-
-/// The values of an option of that type.
 inline auto keepPolicyValues() {
   return llvm::cl::values(
       clEnumValN(KeepPolicy::Auto, "auto", "bits where they are enough"),

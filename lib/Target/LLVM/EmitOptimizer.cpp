@@ -68,12 +68,13 @@ Values applyAdamW(KernelEmission &e, ArrayRef<Value> rates, Value gradient,
 Rule ruleOf(Attribute optimizer) {
   if (auto sgd = dyn_cast<SgdAttr>(optimizer)) {
     bool momentum = sgd.getMomentum() != 0.0, nesterov = sgd.getNesterov();
-    return {momentum ? 1 : 0, [=](KernelEmission &e, ArrayRef<Value> rates,
-                                  Value gradient, ArrayRef<Value> old) {
+    return {optimizerStates(optimizer),
+            [=](KernelEmission &e, ArrayRef<Value> rates, Value gradient,
+                ArrayRef<Value> old) {
               return applySgd(e, momentum, nesterov, rates, gradient, old);
             }};
   }
-  return {2, applyAdamW};
+  return {optimizerStates(optimizer), applyAdamW};
 }
 
 class OptimizerEmitter {

@@ -1,0 +1,44 @@
+//===- CompileOptions.h - How networks are compiled -------------*- C++ -*-===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef CAMBIUM_COMPILEOPTIONS_H
+#define CAMBIUM_COMPILEOPTIONS_H
+
+namespace cambium {
+
+/// What maps keep of their branches' values from forward to backward, unless
+/// they say it themselves by `keep`. Gradients are the same, bit by bit.
+enum class KeepPolicy {
+  /// Mask for rectifiers, Recompute for other activations.
+  Auto,
+  /// One sign bit an element, where that is enough; else as Recompute.
+  Mask,
+  /// Nothing: backward computes the values again.
+  Recompute,
+  /// The values.
+  Store
+};
+
+/// How the kernels of maps compute 3x3 convolutions of stride 1.
+enum class ConvAlgorithm {
+  /// The faster one.
+  Auto,
+  /// Sums of products.
+  Direct,
+  /// Winograd's F(4x4, 3x3) (Lavin and Gray, 2016): a quarter of the
+  /// multiplications, and a rounding error some four times larger.
+  Winograd
+};
+
+struct CompileOptions {
+  KeepPolicy keep = KeepPolicy::Auto;
+  ConvAlgorithm convAlgorithm = ConvAlgorithm::Auto;
+};
+
+} // namespace cambium
+
+#endif // CAMBIUM_COMPILEOPTIONS_H
