@@ -100,6 +100,9 @@ TextValue Scope::conv(const TextValue &x, std::array<int64_t, 2> kernel,
                       int64_t filters, const Window &window, Kind kind) {
   TextValue w =
       store(kind, {kernel[0], kernel[1], x.shape[3] / window.groups, filters});
+  const std::array<int64_t, 2> once = {1, 1}, three = {3, 3};
+  winograd |= kernel == three && window.stride == once &&
+              window.dilation == once && window.groups == 1;
   auto extent = [&](int d) {
     int64_t covered = window.dilation[d] * (kernel[d] - 1) + 1;
     return (x.shape[1 + d] + window.padding[d] + window.padding[2 + d] -
@@ -177,6 +180,7 @@ TextValue Scope::map(const std::string &reduction, ArrayRef<TextValue> inputs,
       inner.vectors.push_back(arguments.back().name);
   }
   TextValue yielded = body(inner, arguments);
+  winograd |= inner.winograd;
   std::vector<std::string> tuples;
   for (int64_t branch = 0; branch < branches; ++branch) {
     std::vector<std::string> tuple;
@@ -232,6 +236,7 @@ BranchNetwork::BranchNetwork(const BranchForm &form, const FormOptions &options,
     inputs.push_back(scope.shift(argument));
   }
   TextValue y = form.make(scope, inputs, options);
+  winograd = scope.winograd;
   std::string declarations, reads;
   for (auto [i, named] : llvm::enumerate(scope.stored)) {
     bool state = named.stored.kind == Kind::State;

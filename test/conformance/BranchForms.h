@@ -113,6 +113,8 @@ public:
   };
   llvm::SmallVector<Named> stored;
   std::string text;
+  /// There is a convolution that Winograd's algorithm can compute.
+  bool winograd = false;
 
 private:
   TextValue define(const Shape &shape, const std::string &op,
@@ -158,6 +160,8 @@ struct BranchNetwork {
   std::string text;
   /// By symbol.
   std::vector<std::pair<std::string, Stored>> stored;
+  /// There is a convolution that Winograd's algorithm can compute.
+  bool winograd;
   /// Of @loss; the target is the last.
   llvm::SmallVector<Stored> arguments;
 };

@@ -66,8 +66,9 @@ public:
   }
 
   std::unique_ptr<Program> load(Backend &from, mlir::ModuleOp module,
-                                ProgramKind kind) {
-    auto program = from.load(module, {kind, "loss", 1});
+                                ProgramKind kind,
+                                const CompileOptions &compile = {}) {
+    auto program = from.load(module, {kind, "loss", 1, compile});
     if (mlir::succeeded(program))
       return std::move(*program);
     ADD_FAILURE() << diagnostics;
