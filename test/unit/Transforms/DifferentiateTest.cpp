@@ -9,12 +9,14 @@
 // gradients that @step returns are compared with central differences of @loss,
 // both in double precision by the reference interpreter. Those of maps must be
 // the same bits whatever is kept of the branches, also after the passes that
-// might merge what is computed again with what was computed before.
+// might merge what is computed again with what was computed before; and what
+// fuses must have a kernel, forward and for its gradients.
 //
 //===----------------------------------------------------------------------===//
 
 #include "cambium/IR/Grow.h"
 #include "cambium/Reference/ReferenceInterpreter.h"
+#include "cambium/Target/LLVM/KernelEmitter.h"
 #include "cambium/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Parser/Parser.h"
@@ -199,6 +201,9 @@ TEST_F(DifferentiateMapsTest, AllPoliciesGiveTheSameBits) {
         passes.addNestedPass<func::FuncOp>(grow::createGrowUnrollMaps());
         passes.addPass(createCanonicalizerPass());
         passes.addPass(createCSEPass());
+      });
+      module->walk([](grow::FusedMapOp map) {
+        EXPECT_TRUE(succeeded(grow::branchSpec(map))) << "has no kernel";
       });
       bool first = expected.empty();
       std::vector<ReferenceTensor> results = run(*module, /*check=*/first);
