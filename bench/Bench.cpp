@@ -44,15 +44,16 @@ double bench::median(std::vector<double> values) {
   return *middle;
 }
 
-/// The median of as many runs as fit in a turn, at least three.
+/// The median of as many runs as fit in a turn, and at least three unless they
+/// are long.
 static double timeTurn(const Contender &contender) {
   using Clock = std::chrono::steady_clock;
-  constexpr std::chrono::milliseconds turn(30);
+  constexpr std::chrono::milliseconds turn(30), longest(400);
   enterThreading(contender.openMP);
   contender.run();
   std::vector<double> runs;
   for (auto begin = Clock::now();
-       runs.size() < 3 || Clock::now() - begin < turn;) {
+       Clock::now() - begin < (runs.size() < 3 ? longest : turn);) {
     auto start = Clock::now();
     contender.run();
     runs.push_back(std::chrono::duration<double>(Clock::now() - start).count());
