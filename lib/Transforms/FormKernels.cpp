@@ -89,8 +89,8 @@ private:
     append(*pieces.back(), op);
   }
 
-  /// Of a running sum and the next term, the term comes first: joined to it, the
-  /// sum goes on while no other term is alive.
+  /// Of a running sum and the next term, the term comes first: joined to it,
+  /// the sum goes on while no other term is alive.
   static SmallVector<Value> latestFirst(ValueRange operands) {
     SmallVector<Value> sorted(operands);
     llvm::sort(sorted, [](Value a, Value b) {
@@ -185,6 +185,22 @@ bool isBare(FusedMapOp map, Operation *anchor) {
   return isArgument(anchor->getOperand(0));
 }
 
+/// True if Winograd's algorithm is asked for or pays: with few channels its
+/// transforms cost more than the products it saves.
+bool prefersWinograd(Operation *anchor, ConvAlgorithm algorithm) {
+  if (algorithm != ConvAlgorithm::Auto)
+    return algorithm == ConvAlgorithm::Winograd;
+  constexpr int64_t channels = 16;
+  auto hasMany = [](Value image) {
+    return cast<RankedTensorType>(image.getType()).getShape().back() >=
+           channels;
+  };
+  Value left = anchor->getOperand(0);
+  Value right = isa<Conv2DGradFilterOp>(anchor) ? anchor->getOperand(1)
+                                                : anchor->getResult(0);
+  return hasMany(left) && hasMany(right);
+}
+
 /// The schedule of a map's kernel. Forward and gradients choose alike, so that
 /// recomputed values have the bits of those that were computed first.
 ContractionSchedule branchSchedule(FusedMapOp map,
@@ -202,7 +218,7 @@ ContractionSchedule branchSchedule(FusedMapOp map,
       scheduleFor(anchor, hasBits ? std::max<int64_t>(width, 8) : width);
   FailureOr<ContractionSpec> spec = contractionSpec(anchor);
   if (isWinograd(*spec) && isBare(map, anchor) &&
-      options.convAlgorithm == ConvAlgorithm::Winograd)
+      prefersWinograd(anchor, options.convAlgorithm))
     schedule.winograd = 4;
   return schedule;
 }
