@@ -49,6 +49,26 @@ template <typename Int> struct BranchGeometry {
   }
 };
 
+/// Every split of the channels of dx calls the gradient hook again for all
+/// channels of dy, which takes about as long as the products with a dozen
+/// channels, or, with recomputation, as the products with all.
+template <typename Int>
+void limitSplits(const BranchSpec &spec, const ContractionSchedule &schedule,
+                 RowGeometry<Int> &rows) {
+  constexpr int64_t splitChannels = 64, tasks = 2;
+  int64_t block = schedule.vectors * schedule.vectorWidth;
+  Int most = ceilDiv(rows.channelBlocks * Int(block), Int(splitChannels));
+  if (spec.recompute)
+    most = ceilDiv(Int(tasks), maxOf(rows.images * rows.rowBlocks *
+                                         Int(spec.contraction.groups),
+                                     Int(1)));
+  Int splits = maxOf(minOf(rows.channelSplits, most), Int(1));
+  rows.channelBlocksPerTask =
+      maxOf(ceilDiv(rows.channelBlocks, splits), Int(1));
+  rows.channelSplits =
+      maxOf(ceilDiv(rows.channelBlocks, rows.channelBlocksPerTask), Int(1));
+}
+
 template <typename Int>
 BranchGeometry<Int> branchGeometry(const BranchSpec &spec,
                                    const ContractionSchedule &schedule,
@@ -59,11 +79,10 @@ BranchGeometry<Int> branchGeometry(const BranchSpec &spec,
                                            planColumns(contraction), extents);
   RowGeometry<Int> forward =
       rowGeometry<Int>(again, schedule, planColumns(again), extents);
+  if (contraction.kind == Kind::BackwardData)
+    limitSplits(spec, schedule, rows);
   Int inputRows(0), forwardFloats(0);
   if (spec.recompute) {
-    // Each split would compute all channels again.
-    rows.channelBlocksPerTask = rows.channelBlocks;
-    rows.channelSplits = Int(1);
     int64_t halo = (again.kernelH - 1) * again.dilationH;
     inputRows =
         minOf((rows.scratchRows - Int(1)) * Int(again.strideH) + Int(halo + 1),

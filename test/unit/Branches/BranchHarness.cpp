@@ -83,8 +83,14 @@ BranchOperands::BranchOperands(const BranchCase &test, unsigned seed) {
   x = randomFloats(elements(test.problem.xShape()), random);
   dy = randomFloats(elements(gradientShape(test)), random);
   residual = randomFloats(elements(joinedShape(test)), random);
+  // Accumulators of about one, where activations are far from linear.
+  std::vector<int64_t> filter = test.problem.wShape();
+  float scale =
+      1 / std::sqrt(static_cast<float>(elements(filter) / filter.back()));
   for (int64_t i = 0; i < test.branches; ++i) {
-    w.push_back(randomFloats(elements(test.problem.wShape()), random));
+    w.push_back(randomFloats(elements(filter), random));
+    for (float &value : w.back())
+      value *= scale;
     bias.push_back(randomFloats(test.problem.extents.outC, random));
     auto &branchBits = bits.emplace_back(bitBytes(test));
     for (uint8_t &byte : branchBits)
