@@ -83,8 +83,8 @@ struct BranchEmitter {
                     llvm::ArrayRef<mlir::Value> tuple, I64 pixel, I64 channel,
                     I64 channels, mlir::Value mask);
 
-  /// The element of x, or the gradient, that the contraction reads. Without a
-  /// hook it is loaded from `slot`, which may be a slice of a joined tensor.
+  /// The elements of x, or the gradients, that the contraction reads. Without a
+  /// hook they are those of the tensor.
   mlir::Value input(const BranchPoint &point);
   /// `accumulator` is null without recomputation.
   mlir::Value gradient(mlir::Value accumulator, const BranchPoint &point);
