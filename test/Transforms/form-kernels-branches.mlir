@@ -73,7 +73,7 @@ func.func @each(%x: tensor<?x8x8x4xf32>, %dy: tensor<?x8x8x6xf32>)
 // CHECK-SAME:    schedule <width = 8,
 // CHECK-NOT:     winograd
 // CHECK-NEXT:  ^bb0(%[[X:.*]]: tensor<?x?x?x?xf32>, %[[R:.*]]: tensor<?x?x?x?xf32>, %[[W:.*]]: tensor<3x3x?x?xf32>, %[[B:.*]]: tensor<?xf32>):
-// CHECK-NEXT:    %[[MAP:.*]]:2 = grow.fused_map branches ?(%[[X]]) over(%[[W]], %[[B]]) join (sum, each)
+// CHECK-NEXT:    %[[MAP:.*]]:2 = grow.fused_map branches ? (%[[X]]) over (%[[W]], %[[B]]) join (sum, each)
 // CHECK-NEXT:    ^bb0(%[[IN:.*]]: tensor<?x?x?x?xf32>, %[[WI:.*]]: tensor<3x3x?x?xf32>, %[[BI:.*]]: tensor<?xf32>):
 // CHECK-NEXT:      grow.conv2d %[[IN]], %[[WI]] padding [1, 1] : (tensor<?x?x?x?xf32>, tensor<3x3x?x?xf32>) -> tensor<?x?x?x?xf32>
 // CHECK:           grow.sign_bits {{.*}} -> tensor<?x?x?x?xi1>

@@ -6,7 +6,7 @@
 
 // CHECK-LABEL: func.func @sum(
 // CHECK-SAME:    %[[X:[^:]*]]: tensor<?x8x8x4xf32>, %[[W0:[^:]*]]: {{.*}}, %[[B0:[^:]*]]: {{.*}}, %[[W1:[^:]*]]: {{.*}}, %[[B1:[^:]*]]: {{.*}})
-// CHECK-NEXT:    %[[Y:.*]] = grow.fused_map branches 2{{ ?}}(%[[X]]) over{{ ?}}(%[[W0]], %[[B0]], %[[W1]], %[[B1]]) join (sum) keep mask
+// CHECK-NEXT:    %[[Y:.*]] = grow.fused_map branches 2 (%[[X]]) over (%[[W0]], %[[B0]], %[[W1]], %[[B1]]) join (sum) keep mask
 // CHECK-NEXT:    ^bb0(%[[IN:.*]]: tensor<?x8x8x4xf32>, %[[W:.*]]: tensor<3x3x4x6xf32>, %[[B:.*]]: tensor<6xf32>):
 // CHECK-NEXT:      %[[C:.*]] = grow.conv2d %[[IN]], %[[W]] padding [1, 1]
 // CHECK-NEXT:      %[[Z:.*]] = grow.bias_add %[[C]], %[[B]]
@@ -30,7 +30,7 @@ func.func @sum(%x: tensor<?x8x8x4xf32>, %w0: tensor<3x3x4x6xf32>, %b0: tensor<6x
 
 // CHECK-LABEL: func.func @unused(
 // CHECK-SAME:    %[[X:[^:]*]]: tensor<?x4xf32>, %[[V:[^:]*]]: tensor<?x4xf32>, %[[W0:[^:]*]]: {{.*}}, %[[B0:[^:]*]]:
-// CHECK-NEXT:    grow.fused_map branches 1{{ ?}}(%[[X]]) over{{ ?}}(%[[W0]]) join (mean) keep recompute
+// CHECK-NEXT:    grow.fused_map branches 1 (%[[X]]) over (%[[W0]]) join (mean) keep recompute
 // CHECK-NEXT:    ^bb0(%{{.*}}: tensor<?x4xf32>, %{{.*}}: tensor<4x3xf32>):
 // STORE-LABEL: func.func @unused(
 // STORE:         grow.fused_map {{.*}} keep store
@@ -77,9 +77,9 @@ func.func @concat(%x: tensor<?x4xf32>, %w0: tensor<4x3xf32>, %w1: tensor<4x3xf32
 
 // CHECK-LABEL: func.func @added(
 // CHECK-SAME:    %[[X:[^:]*]]: tensor<?x4xf32>, %[[R:[^:]*]]: tensor<?x3xf32>, %[[W0:[^:]*]]: {{.*}}, %[[W1:[^:]*]]: {{.*}}, %[[W2:[^:]*]]: {{.*}}, %[[W3:[^:]*]]: {{.*}})
-// CHECK-NEXT:    %[[OTHER:.*]] = grow.fused_map branches 1{{ ?}}(%[[X]]) over{{ ?}}(%[[W1]])
+// CHECK-NEXT:    %[[OTHER:.*]] = grow.fused_map branches 1 (%[[X]]) over (%[[W1]])
 // CHECK:           grow.leaky_relu
-// CHECK:         %[[Y:.*]] = grow.fused_map branches 4{{ ?}}(%[[X]]) over{{ ?}}(%[[W0]], %[[W1]], %[[W2]], %[[W3]]) join (sum) keep mask
+// CHECK:         %[[Y:.*]] = grow.fused_map branches 4 (%[[X]]) over (%[[W0]], %[[W1]], %[[W2]], %[[W3]]) join (sum) keep mask
 // CHECK:           grow.relu
 // CHECK:         %[[S0:.*]] = grow.add %[[Y]], %[[R]]
 // CHECK-NEXT:    %[[S1:.*]] = grow.add %[[S0]], %[[OTHER]]

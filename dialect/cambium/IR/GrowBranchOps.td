@@ -55,9 +55,9 @@ def Grow_FusedMapOp : Grow_Op<"fused_map",
   let results = (outs Variadic<Grow_TensorOrBits>:$results);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
-    `branches` custom<Branches>($branches) `(` $inputs `)`
-    (`sliced` `(` $slices^ `)`)? (`over` `(` $params^ `)`)?
-    `join` custom<Joins>($joins) (`keep` $keep^)? attr-dict `:`
+    `branches` custom<Branches>($branches) ` ` `(` $inputs `)`
+    (`sliced` ` ` `(` $slices^ `)`)? (`over` ` ` `(` $params^ `)`)?
+    `join` custom<Joins>($joins) (`keep` `` $keep^)? attr-dict `:`
     functional-type(operands, results) $body
   }];
   let hasVerifier = 1;
