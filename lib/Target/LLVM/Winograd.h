@@ -59,7 +59,7 @@ struct WinogradPlan {
 /// Sizes of blocks and panels, chosen for private L2 caches of 512 KiB or more.
 struct WinogradTargets {
   /// Transformed filters of a round: eight branches of 64 x 64 channels.
-  static constexpr int64_t workspaceBytes = 4608 * 1024;
+  static constexpr int64_t workspaceBytes = 4736 * 1024;
   /// The transformed input of a block of tiles, which is read once for each
   /// channel block of each branch.
   static constexpr int64_t panelBytes = 288 * 1024;
@@ -97,7 +97,7 @@ template <typename Int> struct WinogradFilter {
   WinogradFilter(const WinogradPlan &plan, Int depth, Int channels,
                  int64_t block)
       : depth(depth), blocks(ceilDiv(channels, Int(block))),
-        pointStride(depth * Int(block)),
+        pointStride(depth * Int(block) + Int(WinogradTargets::pointPadding)),
         blockFloats(pointStride * Int(plan.allPoints())),
         floats(blockFloats * blocks) {}
 

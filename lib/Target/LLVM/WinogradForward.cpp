@@ -34,11 +34,12 @@ void WinogradForward::transformFilter(Value filter,
   I64 first = split * WinogradTargets::filterDepth;
   Value blockTo = k.at(to, channelBlock * layout.blockFloats);
   I64 rowStride = layout.depth * channels * 3;
-  k.loop(0, w.schedule.vectors, [&](I64 v) {
-    I64 channel = channelBlock * w.block() + v * k.width;
-    Value mask = k.firstLanes(channels - channel);
-    k.loop(first, minOf(first + WinogradTargets::filterDepth, layout.depth),
-           [&](I64 source) {
+  // Vectors of one place next to each other fill whole cache lines.
+  k.loop(first, minOf(first + WinogradTargets::filterDepth, layout.depth),
+         [&](I64 source) {
+           k.loop(0, w.schedule.vectors, [&](I64 v) {
+             I64 channel = channelBlock * w.block() + v * k.width;
+             Value mask = k.firstLanes(channels - channel);
              Value from = k.at(filter, source * channels + channel);
              Value place = k.at(blockTo, source * w.block() + v * k.width);
              w.toPoints(
@@ -54,7 +55,7 @@ void WinogradForward::transformFilter(Value filter,
                    w.storePoints(place, layout.pointStride, row, vectors);
                  });
            });
-  });
+         });
 }
 
 void WinogradForward::fillPatch(const WinogradBlock &block, I64 image,
@@ -198,10 +199,11 @@ void WinogradForward::outputTile(const WinogradBlock &block,
 namespace {
 
 struct ForwardTargets {
-  /// Tasks below which channels are split, too. Each split transforms the input
-  /// anew, which this many channels make up for.
+  /// Tasks below which channels are split, too.
   static constexpr int64_t tasks = 16;
-  static constexpr int64_t channels = 32;
+  /// Channels of all branches of a round that make up for transforming the
+  /// input anew for each split.
+  static constexpr int64_t channels = 128;
 };
 
 template <typename Int> struct Geometry {
@@ -224,9 +226,10 @@ template <typename Int> struct Geometry {
         rounds(branches, filter.floats), channelBlocksPerTask(0),
         channelSplits(0) {
     Int one(1);
-    int64_t least = ceilDiv(ForwardTargets::channels, block(schedule));
+    Int least = ceilDiv(Int(ForwardTargets::channels),
+                        rounds.branchesPerRound * Int(block(schedule)));
     Int wanted = ceilDiv(Int(ForwardTargets::tasks), maxOf(tiles.blocks, one));
-    Int splits = maxOf(minOf(wanted, filter.blocks / Int(least)), one);
+    Int splits = maxOf(minOf(wanted, filter.blocks / least), one);
     channelBlocksPerTask = maxOf(ceilDiv(filter.blocks, splits), one);
     channelSplits = ceilDiv(filter.blocks, channelBlocksPerTask);
   }
