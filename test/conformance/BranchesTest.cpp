@@ -74,13 +74,33 @@ struct Parameters {
   }
 };
 
-/// Every form on some backends by every algorithm that there is for it.
-std::vector<Parameters> parameters(llvm::ArrayRef<std::string> backends) {
+void PrintTo(const Parameters &parameters, std::ostream *out) {
+  *out << parameters.name();
+}
+
+/// The smooth activations are one kind to Winograd's algorithm, and instruction
+/// sets differ in the width of vectors alone.
+bool repeatsAnother(const std::string &backend, llvm::StringRef form) {
+  const llvm::StringRef smooth[] = {"silu", "tanh", "sigmoid", "mean_gelu",
+                                    "concat_silu"};
+  const llvm::StringRef generic[] = {"conv_bias_relu", "conv_bias_relu_17",
+                                     "gelu", "concat_odd"};
+  return llvm::is_contained(smooth, form) ||
+         (backend == "host_generic" && !llvm::is_contained(generic, form));
+}
+
+/// Forms, all unless some are named, on backends by every algorithm that there
+/// is for them.
+std::vector<Parameters> parameters(llvm::ArrayRef<std::string> backends,
+                                   llvm::ArrayRef<llvm::StringRef> names = {}) {
   std::vector<Parameters> all;
   for (const std::string &backend : backends)
-    for (size_t form = 0; form < branchForms().size(); ++form) {
+    for (auto [form, what] : llvm::enumerate(branchForms())) {
+      if (!names.empty() && !llvm::is_contained(names, what.name))
+        continue;
       all.push_back({backend, form, ConvAlgorithm::Direct});
-      if (BranchNetwork(branchForms()[form], {}, 1, false).winograd)
+      if (BranchNetwork(what, {}, 1, false).winograd &&
+          !repeatsAnother(backend, what.name))
         all.push_back({backend, form, ConvAlgorithm::Winograd});
     }
   return all;
@@ -168,5 +188,43 @@ TEST_P(KeepTest, ChangesNoBit) {
 
 INSTANTIATE_TEST_SUITE_P(Forms, KeepTest,
                          ::testing::ValuesIn(parameters({"host"})), nameOf);
+
+//===----------------------------------------------------------------------===//
+// Threads
+//===----------------------------------------------------------------------===//
+
+class BranchThreadsTest : public ::testing::TestWithParam<Parameters> {};
+
+/// Results do not depend on the number of threads, to the bit.
+TEST_P(BranchThreadsTest, ChangeNothing) {
+  auto [name, index, algorithm] = GetParam();
+  CompileOptions compile;
+  compile.convAlgorithm = algorithm;
+  BranchNetwork network(branchForms()[index], {7, ""}, /*batch=*/4,
+                        /*dynamic=*/false);
+  SCOPED_TRACE(network.text);
+  Values values(network, index);
+  Results results[2];
+  for (int i : {0, 1}) {
+    Environment &environment =
+        Environment::of(i ? "host_five_threads" : "host_one_thread");
+    ASSERT_TRUE(environment.backend);
+    results[i] =
+        runNetwork(environment, *environment.backend, network, values, compile);
+  }
+  const auto &[alone, together] = results;
+  ASSERT_GT(alone.step.size(), 1u);
+  ASSERT_EQ(alone.step.size(), together.step.size());
+  EXPECT_EQ(alone.forward[0].data, together.forward[0].data);
+  for (size_t i = 0; i < alone.step.size(); ++i)
+    EXPECT_EQ(alone.step[i].data, together.step[i].data) << "result " << i;
+}
+
+INSTANTIATE_TEST_SUITE_P(Forms, BranchThreadsTest,
+                         ::testing::ValuesIn(parameters(
+                             {"host"},
+                             {"conv_bias_relu_large", "window_5x5", "strided",
+                              "concat", "residual", "linear_relu", "gelu"})),
+                         nameOf);
 
 } // namespace

@@ -218,6 +218,43 @@ TEST(Trainer, MoreEqualBranchesCompileNothing) {
   EXPECT_GT(report.kernelsReused, 0);
 }
 
+/// The number of branches is a kernel's argument, also where they do not
+/// collapse; a grown trainer computes what one of that size does.
+TEST(Trainer, MoreRectifiedBranchesCompileNothing) {
+  auto network = [](unsigned branches) {
+    Builder builder;
+    builder.group({"base", Sgd{}, 0.05f});
+    Value y =
+        builder.input({7, 5, 3}).conv2d("stem", 9, {3, 3}, {{1, 1}, {1, 1}});
+    y = builder.map(
+        "rectified", Builder::Reduction::Sum, branches, y, [](const Value &in) {
+          return in.conv2d("w", 6, {3, 3}, {{1, 1}, {1, 1}}).bias("b").relu();
+        });
+    return builder.softmaxCrossEntropy(y.flatten().linear("head", 4));
+  };
+  Trainer trainer(network(1));
+  Batch batch(5);
+  trainer.step(batch.inputs(), batch.targets());
+  for (unsigned branches : {2u, 3u}) {
+    GrowthReport report =
+        trainer.grow({"rectified", 1, "base", Init::kaiming()});
+    EXPECT_EQ(report.kernelsCompiled, 0) << branches;
+    EXPECT_GT(report.kernelsReused, 0) << branches;
+    Trainer whole(network(branches));
+    ASSERT_EQ(whole.parameterNames().size(), trainer.parameterNames().size());
+    for (const std::string &name : trainer.parameterNames()) {
+      Tensor values = trainer.parameter(name);
+      whole.setParameter(name, {values.data.data(), values.shape});
+    }
+    EXPECT_EQ(trainer.step(batch.inputs(), batch.targets()),
+              whole.step(batch.inputs(), batch.targets()));
+    for (const std::string &name : trainer.parameterNames())
+      EXPECT_TRUE(Snapshot::sameBits(trainer.parameter(name).data,
+                                     whole.parameter(name).data))
+          << name;
+  }
+}
+
 TEST(Trainer, InitialValuesAreAsAsked) {
   Trainer trainer(makeNetwork());
   trainer.grow({"rectified", 1, "base", Init::constant(0.25f)});
