@@ -49,9 +49,9 @@ template <typename Int> struct BranchGeometry {
   }
 };
 
-/// Every split of the channels of dx calls the gradient hook again for all
-/// channels of dy, which takes about as long as the products with a dozen
-/// channels, or, with recomputation, as the products with all.
+/// Every split of the output's channels copies its source rows again, through
+/// a hook, which takes about as long as the products with a dozen channels, or,
+/// with recomputation, as the products with all.
 template <typename Int>
 void limitSplits(const BranchSpec &spec, const ContractionSchedule &schedule,
                  RowGeometry<Int> &rows) {
@@ -79,8 +79,7 @@ BranchGeometry<Int> branchGeometry(const BranchSpec &spec,
                                            planColumns(contraction), extents);
   RowGeometry<Int> forward =
       rowGeometry<Int>(again, schedule, planColumns(again), extents);
-  if (contraction.kind == Kind::BackwardData)
-    limitSplits(spec, schedule, rows);
+  limitSplits(spec, schedule, rows);
   Int inputRows(0), forwardFloats(0);
   if (spec.recompute) {
     int64_t halo = (again.kernelH - 1) * again.dilationH;
