@@ -42,7 +42,7 @@ struct FilterTargets {
   /// private one.
   static constexpr int64_t productBytes = 3 * 1024 * 1024;
   /// V of a block of tiles.
-  static constexpr int64_t panelBytes = 320 * 1024;
+  static constexpr int64_t panelBytes = 224 * 1024;
   static constexpr int64_t mostPanelBytes = 2 * 1024 * 1024;
   static constexpr int64_t leastTiles = 24;
   static constexpr int64_t mostTiles = 96;
@@ -119,7 +119,8 @@ Geometry<Int>::Geometry(const WinogradPlan &plan, const BranchSpec &spec,
       branches(branches), productRows(coveredRows(schedule, extents.inC)),
       channelBlocks(
           ceilDiv(extents.outC, Int(schedule.vectors * schedule.vectorWidth))),
-      productPoint(productRows * Int(schedule.vectors * schedule.vectorWidth)),
+      productPoint(productRows * Int(schedule.vectors * schedule.vectorWidth) +
+                   Int(WinogradTargets::pointPadding)),
       productBlock(productPoint * Int(plan.allPoints())), gradientFloats(0),
       sumFloats(0), filterFloats(0), partials(1), blocksPerTask(1),
       channelSplits(1), branchesPerTask(1), branchSplits(1), rounds(1) {
@@ -321,16 +322,16 @@ FilterKernel::Task FilterKernel::task(const PhaseArguments &arguments,
 
 void FilterKernel::emitTask(const Task &t) {
   const Geometry<I64> &g = t.g;
-  I64 blocks = g.branchesPerTask * g.blocksPerTask;
-  k.fillZero(t.products, blocks * g.productBlock);
+  I64 owned = g.branchesPerTask * g.blocksPerTask;
+  k.fillZero(t.products, owned * g.productBlock);
   if (e.spec.sums)
-    k.fillZero(t.sums, blocks * gradient.sumFloats());
+    k.fillZero(t.sums, owned * gradient.sumFloats());
   I64 first = t.partial * g.tiles.tiles / g.partials;
   I64 tiles = (t.partial + 1) * g.tiles.tiles / g.partials - first;
-  k.loop(0, ceilDiv(tiles, g.tiles.perBlock), [&](I64 index) {
-    I64 done = index * g.tiles.perBlock;
-    emitTiles(t, {t.arguments, g.extents, g.tiles, first + done,
-                  minOf(g.tiles.perBlock, tiles - done)});
+  I64 blocks = ceilDiv(tiles, g.tiles.perBlock);
+  k.loop(0, blocks, [&](I64 index) {
+    I64 begin = index * tiles / blocks, end = (index + 1) * tiles / blocks;
+    emitTiles(t, {t.arguments, g.extents, g.tiles, first + begin, end - begin});
   });
   k.loop(t.firstBranch, t.endBranch,
          [&](I64 branch) { storePartial(t, branch); });
