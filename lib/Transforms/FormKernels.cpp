@@ -5,8 +5,8 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "BranchTags.h"
 #include "cambium/IR/Grow.h"
-#include "cambium/Target/LLVM/BranchContraction.h"
 #include "cambium/Target/LLVM/KernelEmitter.h"
 #include "cambium/Transforms/MemoryPlan.h"
 #include "cambium/Transforms/Passes.h"
@@ -127,6 +127,12 @@ private:
       return canFollow(op, cast<OpResult>(operand), piece);
     if (!isElementwise(head))
       return false;
+    // Waiting for a later value would keep the piece's own operands alive.
+    for (Value other : op->getOperands())
+      if (Operation *made = other.getDefiningOp())
+        if (owner.lookup(made) != &piece && !staysOutside(made) &&
+            piece.ops.back()->isBeforeInBlock(made))
+          return false;
     for (Operation *member : piece.ops)
       for (Operation *user : member->getUsers())
         if (owner.lookup(user) != &piece && user != op &&
@@ -173,52 +179,39 @@ RegisterTileAttr toAttribute(MLIRContext *context,
                                schedule.winograd);
 }
 
-/// True if the gradient's window or the layer's is applied to an input as it
-/// is: Winograd's kernels take nothing else.
-bool isBare(FusedMapOp map, Operation *anchor) {
-  auto isArgument = [](Value value) { return isa<BlockArgument>(value); };
-  for (auto conv : map.getBody().getOps<Conv2DOp>())
-    if (!isArgument(conv.getInput()))
-      return false;
-  if (isa<Conv2DGradInputOp>(anchor))
-    return llvm::is_contained(map.getYielded(), anchor->getResult(0));
-  return isArgument(anchor->getOperand(0));
-}
-
 /// True if Winograd's algorithm is asked for or pays: with few channels its
-/// transforms cost more than the products it saves.
+/// transforms cost more than the products it saves, with few tiles the
+/// transforms of filters do. The answer is the same for a layer and its
+/// gradients.
 bool prefersWinograd(Operation *anchor, ConvAlgorithm algorithm) {
   if (algorithm != ConvAlgorithm::Auto)
     return algorithm == ConvAlgorithm::Winograd;
-  constexpr int64_t channels = 16;
-  auto hasMany = [](Value image) {
-    return cast<RankedTensorType>(image.getType()).getShape().back() >=
-           channels;
+  constexpr int64_t leastChannels = 16, leastTiles = 4;
+  auto shape = [](Value image) {
+    return cast<RankedTensorType>(image.getType()).getShape();
   };
-  Value left = anchor->getOperand(0);
-  Value right = isa<Conv2DGradFilterOp>(anchor) ? anchor->getOperand(1)
-                                                : anchor->getResult(0);
-  return hasMany(left) && hasMany(right);
+  ArrayRef<int64_t> left = shape(anchor->getOperand(0));
+  ArrayRef<int64_t> right =
+      shape(isa<Conv2DGradFilterOp>(anchor) ? anchor->getOperand(1)
+                                            : anchor->getResult(0));
+  if (left.back() < leastChannels || right.back() < leastChannels)
+    return false;
+  ArrayRef<int64_t> output = isa<Conv2DGradInputOp>(anchor) ? left : right;
+  if (ShapedType::isDynamic(output[1]) || ShapedType::isDynamic(output[2]))
+    return true;
+  return llvm::divideCeil(output[1], 4) * llvm::divideCeil(output[2], 4) >=
+         leastTiles;
 }
 
 /// The schedule of a map's kernel. Forward and gradients choose alike, so that
 /// recomputed values have the bits of those that were computed first.
 ContractionSchedule branchSchedule(FusedMapOp map,
                                    const GrowFormKernelsOptions &options) {
-  Operation *anchor = nullptr;
-  bool hasBits = false;
-  for (Operation &op : map.getBody().front()) {
-    if (isContraction(&op))
-      anchor = &op;
-    hasBits |= isa<SignBitsOp, BitsGradOp>(op);
-  }
-  int64_t width = options.vectorWidth;
-  // A byte holds the bits of eight lanes.
+  Operation *anchor = branchContraction(map);
+  assert(anchor && "maps are fused only where there is a kernel for them");
   ContractionSchedule schedule =
-      scheduleFor(anchor, hasBits ? std::max<int64_t>(width, 8) : width);
-  FailureOr<ContractionSpec> spec = contractionSpec(anchor);
-  if (isWinograd(*spec) && isBare(map, anchor) &&
-      prefersWinograd(anchor, options.convAlgorithm))
+      scheduleFor(anchor, branchVectorWidth(map, options.vectorWidth));
+  if (takesWinograd(map) && prefersWinograd(anchor, options.convAlgorithm))
     schedule.winograd = 4;
   return schedule;
 }
@@ -558,6 +551,7 @@ struct FormKernels : impl::GrowFormKernelsBase<FormKernels> {
         continue;
       if (failed(check(func)))
         return signalPassFailure();
+      eraseBranchTags(func);
       eraseUnused(func);
       copyEscapingReads(func);
       Partition partition(func.getBody().front());
@@ -585,6 +579,10 @@ struct FormKernels : impl::GrowFormKernelsBase<FormKernels> {
       if (isa<MapOp>(op))
         return op.emitOpError("is left; run --grow-fuse-maps and "
                               "--grow-unroll-maps first");
+      if (auto map = dyn_cast<FusedMapOp>(op); map && !branchContraction(map))
+        return op.emitOpError("has a body that no kernel computes; write it as "
+                              "a grow.map, which --grow-fuse-maps or "
+                              "--grow-unroll-maps takes");
       auto norm = dyn_cast<BatchNormOp>(op);
       if (norm && !norm.getInference())
         return op.emitOpError("is in training mode outside a step; run "

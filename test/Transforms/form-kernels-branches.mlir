@@ -82,7 +82,3 @@ func.func @each(%x: tensor<?x8x8x4xf32>, %dy: tensor<?x8x8x6xf32>)
 
 // WINOGRAD: grow.kernel @fused_map schedule <{{.*}}winograd = 4>
 // NARROW:   grow.kernel @fused_map schedule <width = 8,
-
-// A window over an activation's result is none of Winograd's.
-
-// WINOGRAD: grow.kernel @fused_map_0 schedule <{{.*}}tail_tile = {{[0-9]+}}>

@@ -70,3 +70,15 @@ func.func @f(%x: tensor<2x4xf32>) -> tensor<?x4xf32> {
   %y = grow.reshape %x : tensor<2x4xf32> -> tensor<?x4xf32>
   return %y : tensor<?x4xf32>
 }
+
+// -----
+
+func.func @f(%x: tensor<?x4xf32>, %a: tensor<4xf32>) -> tensor<?x4xf32> {
+  // expected-error @+1 {{'grow.fused_map' op has a body that no kernel computes; write it as a grow.map, which --grow-fuse-maps or --grow-unroll-maps takes}}
+  %y = grow.fused_map branches 1 (%x) over (%a) join (sum) : (tensor<?x4xf32>, tensor<4xf32>) -> tensor<?x4xf32> {
+  ^bb0(%in: tensor<?x4xf32>, %b: tensor<4xf32>):
+    %r = grow.bias_add %in, %b : (tensor<?x4xf32>, tensor<4xf32>) -> tensor<?x4xf32>
+    grow.yield %r : tensor<?x4xf32>
+  }
+  return %y : tensor<?x4xf32>
+}
