@@ -70,10 +70,11 @@ OwningOpRef<ModuleOp> parse(const std::string &text, MLIRContext &context,
 }
 
 OwningOpRef<ModuleOp> lower(const std::string &text, Program::Pipeline pipeline,
-                            MLIRContext &context, int64_t width) {
+                            MLIRContext &context, int64_t width,
+                            const CompileOptions &compile = {}) {
   Errors errors(context);
   OwningOpRef<ModuleOp> module = parse(text, context, errors);
-  grow::PipelineOptions options;
+  grow::PipelineOptions options(compile);
   options.vectorWidth = width;
   PassManager passes(&context);
   switch (pipeline) {
@@ -101,10 +102,11 @@ std::unique_ptr<Jit> makeJit() {
 
 } // namespace
 
-Program::Program(const std::string &text, Pipeline pipeline)
+Program::Program(const std::string &text, Pipeline pipeline,
+                 const CompileOptions &options)
     : context(makeContext()), cache(makeJit()), executor(settings().threads) {
   OwningOpRef<ModuleOp> module =
-      lower(text, pipeline, *context, vectorWidth(cache.isa()));
+      lower(text, pipeline, *context, vectorWidth(cache.isa()), options);
   addStored(store, *module, /*seed=*/0);
   Errors errors(*context);
   program = errors.check(HostProgram::create(std::move(module), cache, store));
@@ -221,10 +223,11 @@ bench::reference(const std::string &text, const std::string &function,
 }
 
 StepMemory bench::stepMemory(const std::string &networkText,
-                             Program::Pipeline pipeline, int64_t batch) {
+                             Program::Pipeline pipeline, int64_t batch,
+                             const CompileOptions &options) {
   std::unique_ptr<MLIRContext> context = makeContext();
   OwningOpRef<ModuleOp> module =
-      lower(networkText, pipeline, *context, vectorWidth(detectIsa()));
+      lower(networkText, pipeline, *context, vectorWidth(detectIsa()), options);
   Errors errors(*context);
   grow::MemoryPlan plan = errors.check(
       grow::planMemory(module->lookupSymbol<func::FuncOp>("step"), batch));

@@ -9,6 +9,7 @@
 #define CAMBIUM_BENCH_PROGRAM_H
 
 #include "cambium/API/HostProgram.h"
+#include "cambium/CompileOptions.h"
 
 #include <deque>
 #include <map>
@@ -27,7 +28,8 @@ public:
   /// inference functions.
   enum class Pipeline { Kernels, Gradients, Training };
 
-  Program(const std::string &text, Pipeline pipeline);
+  Program(const std::string &text, Pipeline pipeline,
+          const CompileOptions &options = {});
 
   /// Values of a parameter, to read and write.
   float *values(const std::string &parameter);
@@ -85,7 +87,8 @@ struct StepMemory {
   int64_t scratch = 0;
 };
 StepMemory stepMemory(const std::string &networkText,
-                      Program::Pipeline pipeline, int64_t batch);
+                      Program::Pipeline pipeline, int64_t batch,
+                      const CompileOptions &options = {});
 
 } // namespace cambium::bench
 

@@ -190,9 +190,11 @@ struct LayerData {
 /// The compiled layer.
 class CompiledLayer {
 public:
-  explicit CompiledLayer(const LayerData &data)
-      : data(data), text(LayerText(data.shape, data.filters.size()).text()),
-        program(text, Program::Pipeline::Gradients) {
+  explicit CompiledLayer(const LayerData &data,
+                         const CompileOptions &options = {})
+      : data(data), options(options),
+        text(LayerText(data.shape, data.filters.size()).text()),
+        program(text, Program::Pipeline::Gradients, options) {
     for (const auto &[name, view] : data.parameters())
       std::copy_n(static_cast<const float *>(view.data), view.elements(),
                   program.values(name));
@@ -228,6 +230,7 @@ public:
   }
 
   const LayerData &data;
+  CompileOptions options;
   std::string text;
   Program program;
   HostProgram::Call bare, forward, step;
@@ -242,18 +245,22 @@ private:
   }
 };
 
-/// The largest relative error of the results.
+/// NaN if any error is.
+double largest(const std::vector<double> &errors) {
+  double most = 0;
+  for (double error : errors)
+    if (!(error <= most))
+      most = error;
+  return most;
+}
+
 double largestError(const std::vector<std::vector<float>> &actual,
                     const std::vector<std::vector<float>> &expected) {
-  double largest = 0;
-  for (size_t i = 0; i < actual.size(); ++i) {
-    double error =
-        relativeError(actual[i].data(), expected[i].data(), actual[i].size());
-    // Unlike std::max keeps NaN.
-    if (!(error <= largest))
-      largest = error;
-  }
-  return largest;
+  std::vector<double> errors;
+  for (size_t i = 0; i < actual.size(); ++i)
+    errors.push_back(
+        relativeError(actual[i].data(), expected[i].data(), actual[i].size()));
+  return largest(errors);
 }
 
 std::vector<std::vector<float>> resultsOf(TorchLayer &peer) {
@@ -282,17 +289,14 @@ Peers makePeers(const LayerData &data) {
 double check(CompiledLayer &layer, const Peers &peers) {
   if (peers.empty()) {
     LayerData small(checkedShape, layer.data.filters.size());
-    CompiledLayer compiled(small);
+    CompiledLayer compiled(small, layer.options);
     return largestError(compiled.results(), compiled.referenceResults());
   }
   std::vector<std::vector<float>> results = layer.results();
-  double largest = 0;
-  for (const auto &peer : peers) {
-    double error = largestError(results, resultsOf(*peer));
-    if (!(error <= largest))
-      largest = error;
-  }
-  return largest;
+  std::vector<double> errors;
+  for (const auto &peer : peers)
+    errors.push_back(largestError(results, resultsOf(*peer)));
+  return largest(errors);
 }
 
 void countMemory(benchmark::State &state, const CompiledLayer &layer,
@@ -304,8 +308,12 @@ void countMemory(benchmark::State &state, const CompiledLayer &layer,
   const int64_t yElements = elements(data.shape.y());
   StepMemory memory = stepMemory(layer.text, pipeline, batch);
   StepMemory one = stepMemory(LayerText(data.shape, 1).text(), pipeline, batch);
+  CompileOptions options;
+  options.keep = KeepPolicy::Recompute;
+  StepMemory recomputed = stepMemory(layer.text, pipeline, batch, options);
   // x is stored rather than in the arena, and y is kept for the loss.
-  int64_t kept = memory.keptForBackward + xBytes - yElements * sizeof(float);
+  const int64_t others = xBytes - yElements * int64_t(sizeof(float));
+  int64_t kept = memory.keptForBackward + others;
   auto &counters = state.counters;
   counters["arena_bytes"] = memory.arena;
   counters["arena_bytes_without_gradients"] = memory.arenaWithoutGradients;
@@ -314,6 +322,8 @@ void countMemory(benchmark::State &state, const CompiledLayer &layer,
   counters["kept_bytes"] = kept;
   counters["kept_over_bound"] =
       kept / (xBytes + data.filters.size() / 8.0 * yElements);
+  counters["recompute_kept_over_input"] =
+      double(recomputed.keptForBackward + others) / xBytes;
   counters["peak_bytes"] =
       data.bytes() + memory.arena + settings().threads * memory.scratch;
   for (size_t i = 0; i < peers.size(); ++i) {
@@ -326,18 +336,21 @@ void countMemory(benchmark::State &state, const CompiledLayer &layer,
 
 void reluBranches(benchmark::State &state) {
   LayerData data(layerShape, state.range(0));
-  CompiledLayer layer(data);
+  CompileOptions withoutWinograd;
+  withoutWinograd.convAlgorithm = ConvAlgorithm::Direct;
+  CompiledLayer layer(data), direct(data, withoutWinograd);
   Peers peers = makePeers(data);
-  double error = check(layer, peers);
+  double error = largest({check(layer, peers), check(direct, peers)});
   if (!(error <= maximalError))
     return fail(state, "relative error " + std::to_string(error));
 
-  Program &program = layer.program;
+  auto runs = [](CompiledLayer &layer, const HostProgram::Call &call) {
+    return Contender{[&] { layer.program.repeat(call); }};
+  };
   std::vector<Contender> contenders = {
-      {[&] { program.repeat(layer.step); }},
-      {[&] { program.repeat(layer.bare); }},
-      {[&] { program.repeat(layer.forward); }},
-      {[&] { program.repeat(layer.stepForward); }}};
+      runs(layer, layer.step), runs(layer, layer.bare),
+      runs(layer, layer.stepForward), runs(direct, direct.step),
+      runs(direct, direct.stepForward)};
   const size_t firstPeer = contenders.size();
   for (const auto &peer : peers)
     contenders.push_back({[&] { peer->step(); }, /*openMP=*/true});
@@ -349,9 +362,9 @@ void reluBranches(benchmark::State &state) {
   auto &counters = state.counters;
   counters["step_ms"] = rounds.seconds(0) * 1e3;
   counters["bare_ms"] = rounds.seconds(1) * 1e3;
-  counters["forward_ms"] = rounds.seconds(2) * 1e3;
   counters["forward_over_bare"] = rounds.ratio(2, 1);
-  counters["step_forward_over_bare"] = rounds.ratio(3, 1);
+  counters["direct_ms"] = rounds.seconds(3) * 1e3;
+  counters["direct_forward_over_bare"] = rounds.ratio(4, 1);
   counters["relative_error"] = error;
   for (size_t i = 0; i < peers.size(); ++i) {
     std::string name = nameOf(torchForms[i]);
@@ -363,7 +376,7 @@ void reluBranches(benchmark::State &state) {
                                : "peer " + torchName());
   if (settings().breakdown)
     printBreakdown("ReluBranches/" + std::to_string(state.range(0)),
-                   program.breakdown(layer.step));
+                   layer.program.breakdown(layer.step));
 }
 
 } // namespace
