@@ -78,31 +78,33 @@ void PrintTo(const Parameters &parameters, std::ostream *out) {
   *out << parameters.name();
 }
 
-/// The smooth activations are one kind to Winograd's algorithm, and instruction
-/// sets differ in the width of vectors alone.
-bool repeatsAnother(const std::string &backend, llvm::StringRef form) {
-  const llvm::StringRef smooth[] = {"silu", "tanh", "sigmoid", "mean_gelu",
-                                    "concat_silu"};
-  const llvm::StringRef generic[] = {"conv_bias_relu", "conv_bias_relu_17",
-                                     "gelu", "concat_odd"};
-  return llvm::is_contained(smooth, form) ||
-         (backend == "host_generic" && !llvm::is_contained(generic, form));
+/// Which forms run by Winograd's algorithm too.
+enum class Winograd { Few, All };
+
+bool takesWinograd(const BranchForm &form, Winograd which) {
+  static const llvm::StringRef few[] = {
+      "conv_bias_relu", "conv_bias_relu_17", "no_bias", "relu_first",
+      "gelu",           "concat_odd",        "residual"};
+  // To the algorithm, smooth activations are one like the other.
+  static const llvm::StringRef others[] = {"silu", "tanh", "sigmoid",
+                                           "mean_gelu", "concat_silu"};
+  if (which == Winograd::All ? llvm::is_contained(others, form.name)
+                             : !llvm::is_contained(few, form.name))
+    return false;
+  return BranchNetwork(form, {}, 1, false).winograd;
 }
 
-/// Forms, all unless some are named, on backends by every algorithm that there
-/// is for them.
-std::vector<Parameters> parameters(llvm::ArrayRef<std::string> backends,
+/// Forms on a backend, all unless some are named.
+std::vector<Parameters> parameters(const std::string &backend, Winograd which,
                                    llvm::ArrayRef<llvm::StringRef> names = {}) {
   std::vector<Parameters> all;
-  for (const std::string &backend : backends)
-    for (auto [form, what] : llvm::enumerate(branchForms())) {
-      if (!names.empty() && !llvm::is_contained(names, what.name))
-        continue;
-      all.push_back({backend, form, ConvAlgorithm::Direct});
-      if (BranchNetwork(what, {}, 1, false).winograd &&
-          !repeatsAnother(backend, what.name))
-        all.push_back({backend, form, ConvAlgorithm::Winograd});
-    }
+  for (auto [form, what] : llvm::enumerate(branchForms())) {
+    if (!names.empty() && !llvm::is_contained(names, what.name))
+      continue;
+    all.push_back({backend, form, ConvAlgorithm::Direct});
+    if (takesWinograd(what, which))
+      all.push_back({backend, form, ConvAlgorithm::Winograd});
+  }
   return all;
 }
 
@@ -149,8 +151,16 @@ TEST_P(BranchesTest, GradientsAreTheReferences) {
   check(32, 3, true);
 }
 
-INSTANTIATE_TEST_SUITE_P(Forms, BranchesTest,
-                         ::testing::ValuesIn(parameters(Environment::names())),
+INSTANTIATE_TEST_SUITE_P(Kernels, BranchesTest,
+                         ::testing::ValuesIn(parameters("kernels",
+                                                        Winograd::Few)),
+                         nameOf);
+INSTANTIATE_TEST_SUITE_P(Host, BranchesTest,
+                         ::testing::ValuesIn(parameters("host", Winograd::All)),
+                         nameOf);
+INSTANTIATE_TEST_SUITE_P(Generic, BranchesTest,
+                         ::testing::ValuesIn(parameters("host_generic",
+                                                        Winograd::Few)),
                          nameOf);
 
 //===----------------------------------------------------------------------===//
@@ -186,8 +196,9 @@ TEST_P(KeepTest, ChangesNoBit) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Forms, KeepTest,
-                         ::testing::ValuesIn(parameters({"host"})), nameOf);
+INSTANTIATE_TEST_SUITE_P(Host, KeepTest,
+                         ::testing::ValuesIn(parameters("host", Winograd::Few)),
+                         nameOf);
 
 //===----------------------------------------------------------------------===//
 // Threads
@@ -220,11 +231,11 @@ TEST_P(BranchThreadsTest, ChangeNothing) {
     EXPECT_EQ(alone.step[i].data, together.step[i].data) << "result " << i;
 }
 
-INSTANTIATE_TEST_SUITE_P(Forms, BranchThreadsTest,
-                         ::testing::ValuesIn(parameters(
-                             {"host"},
-                             {"conv_bias_relu_large", "window_5x5", "strided",
-                              "concat", "residual", "linear_relu", "gelu"})),
+INSTANTIATE_TEST_SUITE_P(Host, BranchThreadsTest,
+                         ::testing::ValuesIn(parameters("host", Winograd::All,
+                                                        {"conv_bias_relu_large",
+                                                         "strided", "concat",
+                                                         "linear_relu"})),
                          nameOf);
 
 } // namespace
