@@ -355,7 +355,7 @@ void BranchFilterEmitter::computeAgain(const Task &t, const FilterUnit &u,
     Value to = k.at(t.packed, (row - u.firstRow) * g.outputColumns * block);
     // Surplus pixels of a row are overwritten by the next.
     auto store = [&](const RowTile &tile) {
-      Value first = k.at(to, tile.firstColumn * block);
+      Value first = k.at(to, tile.column(0) * block);
       for (auto [index, accumulator] : llvm::enumerate(tile.accumulators))
         k.store(accumulator, first,
                 static_cast<int64_t>(index) * schedule.vectorWidth);

@@ -132,8 +132,8 @@ void RowTiles::emitRow(const Geometry &g, I64 row, Value filter,
   k.loop(0, step, [&](I64 columnClass) {
     I64 classColumns = maxOf(ceilDiv(existing - columnClass, step), I64(0));
     forTiles(classColumns, [&](int64_t size, I64 first) {
-      body({size, minOf(classColumns - first, size), columnClass + first * step,
-            step, emitTile(g, row, columnClass, filter, source, size, first)});
+      body({size, first, classColumns, columnClass, step,
+            emitTile(g, row, columnClass, filter, source, size, first)});
     });
   });
 }
@@ -208,13 +208,13 @@ void RowTiles::forVectors(const Geometry &g, const RowTile &tile,
          mask);
   };
   auto complete = [&] {
-    k.loop(0, tile.count, [&](I64 index) {
+    k.loop(0, tile.count(), [&](I64 index) {
       for (int64_t v = 0; v < schedule.vectors; ++v)
         vectors(tile.column(index), index, v * schedule.vectorWidth, Value());
     });
   };
   auto partial = [&] {
-    k.loop(0, tile.count, [&](I64 index) {
+    k.loop(0, tile.count(), [&](I64 index) {
       k.loop(0, ceilDiv(channels, I64(schedule.vectorWidth)), [&](I64 v) {
         I64 lane = v * schedule.vectorWidth;
         vectors(tile.column(index), index, lane, k.firstLanes(channels - lane));
@@ -348,7 +348,7 @@ void RowEmitter::storeTile(const Task &t, I64 row, I64 channelBlock,
     return (firstPixel + tile.column(index)) * t.g.outputChannels + channel;
   };
   Value complete =
-      k.both(k.lessEqual(tile.size, tile.count),
+      k.both(k.lessEqual(tile.first + tile.size, tile.classColumns),
              k.lessEqual(firstChannel + e.block(), t.g.outputGroup));
   auto storeAll = [&] {
     for (int64_t index = 0; index < tile.size; ++index) {
@@ -366,7 +366,7 @@ void RowEmitter::storeTile(const Task &t, I64 row, I64 channelBlock,
     for (auto [index, accumulator] : llvm::enumerate(tile.accumulators))
       k.store(accumulator, t.arguments.scratch,
               static_cast<int64_t>(index) * schedule.vectorWidth);
-    k.loop(0, tile.count, [&](I64 index) {
+    k.loop(0, tile.count(), [&](I64 index) {
       I64 base = offset(index);
       k.loop(0, schedule.vectors, [&](I64 v) {
         I64 lane = v * schedule.vectorWidth;

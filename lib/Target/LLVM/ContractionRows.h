@@ -24,15 +24,19 @@ struct RowBlock {
   I64 firstChannelBlock, endChannelBlock;
 };
 
-/// A tile: output columns column(0), column(1) ... of a row for one channel
-/// block. Only the first `count` exist.
+/// A tile: columns [first, first + size) of a class of output columns of a row,
+/// which has `classColumns`, for one channel block.
 struct RowTile {
   int64_t size;
-  I64 count, firstColumn, columnStep;
+  I64 first, classColumns, columnClass, columnStep;
   /// Vector v of column i is at i * vectors + v.
   llvm::SmallVector<mlir::Value> accumulators;
 
-  I64 column(I64 index) const { return firstColumn + index * columnStep; }
+  /// Columns of the tile that exist.
+  I64 count() const { return minOf(classColumns - first, size); }
+  I64 column(I64 index) const {
+    return columnClass + (first + index) * columnStep;
+  }
 };
 
 /// `spec.kind` is Forward or BackwardData.
