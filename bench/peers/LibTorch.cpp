@@ -59,31 +59,26 @@ private:
   mutable std::atomic<int64_t> live = 0, most = 0;
 };
 
-/// What one object's steps allocate, beside other objects that rest meanwhile.
+/// What a step allocates, beside what stays from step to step.
 class Usage {
 public:
-  /// Tensors made from here on are the object's.
-  Usage() : others(Meter::get().bytes()) {}
-  void constructed() { own = Meter::get().bytes() - others; }
-
-  void beginStep() {
-    others = Meter::get().bytes() - own;
+  /// `resting`: bytes of inputs, parameters and momentum; gradients are
+  /// dropped.
+  void begin(int64_t resting) {
+    start = Meter::get().bytes();
     Meter::get().takePeak();
+    this->resting = resting;
   }
-  void beginForward() { beforeForward = Meter::get().bytes(); }
   /// `keeps`: bytes that are kept but were alive before, less those alive now
   /// that are not kept.
   void endForward(int64_t keeps = 0) {
-    used.kept = Meter::get().bytes() - beforeForward + keeps;
+    used.kept = Meter::get().bytes() - start + keeps;
   }
-  void endStep() {
-    used.peak = Meter::get().takePeak() - others;
-    constructed();
-  }
+  void end() { used.peak = Meter::get().takePeak() - start + resting; }
   const TorchMemory &memory() const { return used; }
 
 private:
-  int64_t others, own = 0, beforeForward = 0;
+  int64_t start = 0, resting = 0;
   TorchMemory used;
 };
 
@@ -213,6 +208,13 @@ public:
     for (Tensor &tensor : all)
       tensor.mutable_grad().reset();
   }
+  /// Of the tensors and their momentum.
+  int64_t bytes() const {
+    int64_t total = 0;
+    for (const Tensor &tensor : all)
+      total += tensor.nbytes();
+    return sgd ? 2 * total : total;
+  }
   void update() {
     if (sgd)
       sgd->step();
@@ -232,23 +234,21 @@ public:
   Layer(TorchForm form, const TorchLayerCase &c)
       : x(images(c.x, c.shape.x())), target(images(c.target, c.shape.y())),
         branches(form, filters(c), biases(c), c.shape.padding),
-        parameters(collect(c), c.learningRate, 0.9f) {
-    usage.constructed();
-  }
+        parameters(collect(c), c.learningRate, 0.9f) {}
 
   void forward() override { branches.forward(x); }
 
   float step() override {
-    usage.beginStep();
     parameters.dropGradients();
-    usage.beginForward();
+    usage.begin(parameters.bytes() + target.nbytes() +
+                (x.requires_grad() ? 0 : x.nbytes()));
     Tensor y = branches.forward(x);
     usage.endForward(int64_t(x.nbytes()) - int64_t(y.nbytes()));
     Tensor loss = torch::mse_loss(y, target);
     y.reset();
     loss.backward();
     parameters.update();
-    usage.endStep();
+    usage.end();
     return loss.item<float>();
   }
 
@@ -321,19 +321,16 @@ public:
         head{copyIn(values.at("head.w").data(), {net.hidden, net.classes},
                     {1, 0}),
              bias(values, "head.b")},
-        trained(collect(), net.learningRate, net.momentum) {
-    usage.constructed();
-  }
+        trained(collect(), net.learningRate, net.momentum) {}
 
   float step() override {
-    usage.beginStep();
     trained.dropGradients();
-    usage.beginForward();
+    usage.begin(trained.bytes() + input.nbytes() + labels.nbytes());
     Tensor loss = forward();
     usage.endForward();
     loss.backward();
     trained.update();
-    usage.endStep();
+    usage.end();
     return loss.item<float>();
   }
 
