@@ -36,7 +36,8 @@ public:
   LogicalResult unroll(MapOp map);
 
 private:
-  Value inlineBranch(MapOp map, int64_t branch);
+  IRMapping inlineShared(MapOp map);
+  Value inlineBranch(MapOp map, int64_t branch, IRMapping mapping);
   FailureOr<Value> buildZero(MapOp map);
   void join(MapOp map, Value &sum, Value result);
   Attribute newTag() { return builder.getI64IntegerAttr(numTags++); }
@@ -51,18 +52,29 @@ bool isRecomputed(MapOp map) {
   return keep && *keep != Keep::Store;
 }
 
-/// Copies the body before the map for one tuple and returns the branch's
-/// result.
-Value Unroller::inlineBranch(MapOp map, int64_t branch) {
+/// Copies what is the same in all branches before the map, once: operations that
+/// take neither a parameter nor what depends on one.
+IRMapping Unroller::inlineShared(MapOp map) {
   IRMapping mapping;
   mapping.map(map.getBody().getArguments().take_front(map.getInputs().size()),
               map.getInputs());
+  for (Operation &op : map.getBody().front().without_terminator())
+    if (llvm::all_of(op.getOperands(),
+                     [&](Value value) { return mapping.contains(value); }))
+      builder.clone(op, mapping);
+  return mapping;
+}
+
+/// Copies the rest of the body for one tuple and returns the branch's result.
+Value Unroller::inlineBranch(MapOp map, int64_t branch, IRMapping mapping) {
   mapping.map(map.getBody().getArguments().drop_front(map.getInputs().size()),
               map.getTuple(branch));
   Attribute tag = isRecomputed(map) ? newTag() : Attribute();
   // Branches of an inner map are others in each branch of this one.
   DenseMap<Attribute, Attribute> innerTags;
   for (Operation &op : map.getBody().front().without_terminator()) {
+    if (mapping.contains(&op))
+      continue;
     Operation *clone = builder.clone(op, mapping);
     if (tag) {
       clone->setDiscardableAttr(branchTag, tag);
@@ -103,8 +115,9 @@ LogicalResult Unroller::unroll(MapOp map) {
   SmallVector<Value> results;
   Value joined;
   int64_t branches = map.getBranches();
+  IRMapping shared = branches > 0 ? inlineShared(map) : IRMapping();
   for (int64_t branch = 0; branch < branches; ++branch) {
-    Value result = inlineBranch(map, branch);
+    Value result = inlineBranch(map, branch, shared);
     results.push_back(result);
     if (map.getReduction() != Reduction::Concat)
       join(map, joined, result);

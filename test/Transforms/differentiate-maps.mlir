@@ -48,21 +48,22 @@ func.func @loss(%x: tensor<?x4x5x1xf32>, %t: tensor<?x4x5x3xf32>) -> tensor<f32>
 // MASK-NEXT:       %[[BITS:.*]] = grow.sign_bits %[[R]]
 // MASK-NEXT:       grow.yield %[[R]], %[[BITS]]
 // MASK:          %[[DY:.*]] = grow.mse_grad %[[Y]]#0
-// MASK-NEXT:     %[[DH:.*]] = grow.fused_map branches 2 (%[[DY]]) over (%[[W0]], %[[Y]]#1, %[[W1]], %[[Y]]#2) join (sum)
-// MASK-NEXT:     ^bb0(%[[G:.*]]: tensor<?x4x5x3xf32>, %[[W:.*]]: tensor<3x3x2x3xf32>, %[[S:.*]]: tensor<?x4x5x3xi1>):
-// MASK-NEXT:       %[[DZ:.*]] = grow.bits_grad %[[S]], %[[G]] slope 0.0
-// MASK-NEXT:       %[[DIN:.*]] = grow.conv2d_grad_input %[[DZ]], %[[W]] padding [1, 1]
-// MASK-NEXT:       grow.yield %[[DIN]]
-// MASK:          %[[DP:.*]]:4 = grow.fused_map branches 2 (%[[H]], %[[DY]]) over (%[[Y]]#1, %[[Y]]#2) join (each, each)
+// MASK-NEXT:     %[[DP:.*]]:4 = grow.fused_map branches 2 (%[[H]], %[[DY]]) over (%[[Y]]#1, %[[Y]]#2) join (each, each)
 // MASK-NEXT:     ^bb0(%[[IN:.*]]: tensor<?x4x5x2xf32>, %[[G:.*]]: tensor<?x4x5x3xf32>, %[[S:.*]]: tensor<?x4x5x3xi1>):
 // MASK-NEXT:       %[[DZ:.*]] = grow.bits_grad %[[S]], %[[G]] slope 0.0
 // MASK-DAG:        %[[DB:.*]] = grow.channel_sum %[[DZ]]
 // MASK-DAG:        %[[DW:.*]] = grow.conv2d_grad_filter %[[IN]], %[[DZ]] padding [1, 1]
 // MASK-NEXT:       grow.yield %[[DW]], %[[DB]]
+// MASK:          %[[DH:.*]] = grow.fused_map branches 2 (%[[DY]]) over (%[[W0]], %[[Y]]#1, %[[W1]], %[[Y]]#2) join (sum)
+// MASK-NEXT:     ^bb0(%[[G:.*]]: tensor<?x4x5x3xf32>, %[[W:.*]]: tensor<3x3x2x3xf32>, %[[S:.*]]: tensor<?x4x5x3xi1>):
+// MASK-NEXT:       %[[DZ:.*]] = grow.bits_grad %[[S]], %[[G]] slope 0.0
+// MASK-NEXT:       %[[DIN:.*]] = grow.conv2d_grad_input %[[DZ]], %[[W]] padding [1, 1]
+// MASK-NEXT:       grow.yield %[[DIN]]
 //
 // AGAIN:         %[[Y:.*]] = grow.fused_map branches 2 (%[[H]]) over (%[[W0]], %[[B0]], %[[W1]], %[[B1]]) join (sum)
 // AGAIN:         %[[DY:.*]] = grow.mse_grad %[[Y]]
-// AGAIN-NEXT:    %[[DH:.*]] = grow.fused_map branches 2 (%[[H]], %[[DY]]) over (%[[W0]], %[[B0]], %[[W1]], %[[B1]]) join (sum)
+// AGAIN-NEXT:    %[[DP:.*]]:4 = grow.fused_map branches 2 (%[[H]], %[[DY]]) over (%[[W0]], %[[B0]], %[[W1]], %[[B1]]) join (each, each)
+// AGAIN:         %[[DH:.*]] = grow.fused_map branches 2 (%[[H]], %[[DY]]) over (%[[W0]], %[[B0]], %[[W1]], %[[B1]]) join (sum)
 // AGAIN-NEXT:    ^bb0(%[[IN:.*]]: tensor<?x4x5x2xf32>, %[[G:.*]]: tensor<?x4x5x3xf32>, %[[W:.*]]: tensor<3x3x2x3xf32>, %[[B:.*]]: tensor<3xf32>):
 // AGAIN-NEXT:      %[[C:.*]] = grow.conv2d %[[IN]], %[[W]] padding [1, 1]
 // AGAIN-NEXT:      %[[Z:.*]] = grow.bias_add %[[C]], %[[B]]
@@ -70,7 +71,6 @@ func.func @loss(%x: tensor<?x4x5x1xf32>, %t: tensor<?x4x5x3xf32>) -> tensor<f32>
 // AGAIN-NEXT:      %[[DZ:.*]] = grow.relu_grad %[[R]], %[[G]]
 // AGAIN-NEXT:      %[[DIN:.*]] = grow.conv2d_grad_input %[[DZ]], %[[W]] padding [1, 1]
 // AGAIN-NEXT:      grow.yield %[[DIN]]
-// AGAIN:         %[[DP:.*]]:4 = grow.fused_map branches 2 (%[[H]], %[[DY]]) over (%[[W0]], %[[B0]], %[[W1]], %[[B1]]) join (each, each)
 //
 // CHECK:         %[[DS:.*]] = grow.conv2d_grad_filter %[[X]], %[[DH]]
 // CHECK:         return %{{.*}}, %[[DS]], %[[DP]]#0, %[[DP]]#2, %[[DP]]#1, %[[DP]]#3
@@ -80,7 +80,7 @@ func.func @loss(%x: tensor<?x4x5x1xf32>, %t: tensor<?x4x5x3xf32>) -> tensor<f32>
 // STORE:           %[[R:.*]] = grow.relu
 // STORE-NEXT:      grow.yield %[[R]], %[[R]]
 // STORE:         %[[DY:.*]] = grow.mse_grad %[[Y]]#0
-// STORE-NEXT:    grow.fused_map branches 2 (%[[DY]]) over (%{{.*}}, %[[Y]]#1, %{{.*}}, %[[Y]]#2) join (sum)
+// STORE:         grow.fused_map branches 2 (%[[DY]]) over (%{{.*}}, %[[Y]]#1, %{{.*}}, %[[Y]]#2) join (sum)
 // STORE-NEXT:    ^bb0(%[[G:.*]]: tensor<?x4x5x3xf32>, %{{.*}}, %[[S:.*]]: tensor<?x4x5x3xf32>):
 // STORE-NEXT:      grow.relu_grad %[[S]], %[[G]]
 
@@ -160,18 +160,18 @@ func.func @loss(%x: tensor<?x5x4x2xf32>, %t: tensor<?x3x2x6xf32>) -> tensor<f32>
 // MASK:         %[[H:.*]] = grow.bias_add
 // MASK:         %[[Y:.*]]:3 = grow.fused_map branches 2 (%[[H]]) {{.*}} join (concat, each)
 // MASK:         %[[DY:.*]] = grow.mse_grad
-// MASK-NEXT:    grow.fused_map branches 2 (%[[H]]) sliced (%[[DY]]) {{.*}} join (sum)
+// MASK-NEXT:    grow.fused_map branches 2 (%[[H]]) sliced (%[[DY]]) over (%[[Y]]#1, %[[Y]]#2) join (each)
+// MASK-NEXT:    ^bb0(%[[IN:.*]]: tensor<?x5x4x2xf32>, %{{.*}}, %{{.*}}):
+// MASK-NEXT:      %[[A:.*]] = grow.tanh %[[IN]]
+// MASK-NEXT:      %[[M:.*]] = grow.mul %[[A]], %[[IN]]
+// MASK:           grow.conv2d_grad_filter %[[M]], %{{.*}} stride [2, 2] padding [1, 1]
+// MASK:         grow.fused_map branches 2 (%[[H]]) sliced (%[[DY]]) {{.*}} join (sum)
 // MASK-NEXT:    ^bb0(%[[IN:.*]]: tensor<?x5x4x2xf32>, %[[G:.*]]: tensor<?x3x2x3xf32>, %[[W:.*]]: tensor<3x3x2x3xf32>, %[[S:.*]]: tensor<?x3x2x3xi1>):
 // MASK-NEXT:      %[[A:.*]] = grow.tanh %[[IN]]
 // MASK-NEXT:      %[[DR:.*]] = grow.scale %[[G]] by 2.0
 // MASK-NEXT:      %[[DC:.*]] = grow.bits_grad %[[S]], %[[DR]] slope 2.5
 // MASK-NEXT:      %[[DM:.*]] = grow.conv2d_grad_input %[[DC]], %[[W]] stride [2, 2] padding [1, 1]
 // MASK:           grow.tanh_grad %[[A]]
-// MASK:         grow.fused_map branches 2 (%[[H]]) sliced (%[[DY]]) over (%[[Y]]#1, %[[Y]]#2) join (each)
-// MASK-NEXT:    ^bb0(%[[IN:.*]]: tensor<?x5x4x2xf32>, %{{.*}}, %{{.*}}):
-// MASK-NEXT:      %[[A:.*]] = grow.tanh %[[IN]]
-// MASK-NEXT:      %[[M:.*]] = grow.mul %[[A]], %[[IN]]
-// MASK:           grow.conv2d_grad_filter %[[M]], %{{.*}} stride [2, 2] padding [1, 1]
 
 // -----
 

@@ -64,7 +64,8 @@ def GrowUnrollMaps : Pass<"grow-unroll-maps", "::mlir::func::FuncOp"> {
   let description = [{
     What neither collapses nor fuses is computed branch by branch: the body is
     inlined for each tuple and the results are added (in order), scaled, or
-    concatenated.
+    concatenated. What takes no parameter is the same in all branches and is
+    computed once.
 
     If the map says `keep recompute` or `keep mask`, the operations of each
     branch get a number of its own as `grow.branch`. Differentiation computes

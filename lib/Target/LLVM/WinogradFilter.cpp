@@ -37,7 +37,7 @@ constexpr int64_t taps = kernelSize * kernelSize;
 
 struct FilterTargets {
   /// Partial gradients, and with them U, of a round.
-  static constexpr int64_t workspaceBytes = 4608 * 1024;
+  static constexpr int64_t workspaceBytes = 4800 * 1024;
   /// Products of a task, which come and go between the shared cache and the
   /// private one.
   static constexpr int64_t productBytes = 3 * 1024 * 1024;

@@ -336,7 +336,8 @@ TEST(Trainer, MemoryIsAccounted) {
   MemoryReport report = trainer.memory();
   EXPECT_GT(report.arena, 0);
   EXPECT_GT(report.keptForBackward, 0);
-  EXPECT_GE(report.gradients, 4 * 36 * 4 * 6);
+  // At least that of the largest layer: others' may be used and gone.
+  EXPECT_GE(report.gradients, 4 * 36 * 6);
   trainer.grow({"linear", 8, "base", Init::zero()});
   trainer.step(batch.inputs(), batch.targets());
   EXPECT_EQ(trainer.memory().arena, report.arena);
