@@ -13,6 +13,7 @@
 #include "gtest/gtest.h"
 #include <cmath>
 #include <limits>
+#include <map>
 #include <sstream>
 #include <stdexcept>
 
@@ -190,11 +191,23 @@ ContractionSchedule cambium::test::branchSchedule(const Jit &jit,
   return schedule;
 }
 
-static CompiledKernel compile(Jit &jit, mlir::ModuleOp module) {
+/// Many cases differ in extents alone and so have one kernel.
+static std::shared_ptr<const CompiledKernel> compile(Jit &jit,
+                                                     mlir::ModuleOp module) {
+  static std::map<std::pair<Isa, std::string>,
+                  std::shared_ptr<const CompiledKernel>>
+      compiled;
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module.print(stream);
+  auto &known = compiled[{jit.isa(), text}];
+  if (known)
+    return known;
   auto kernel = jit.compile(module);
   if (!kernel)
     throw std::runtime_error(llvm::toString(kernel.takeError()));
-  return std::move(*kernel);
+  known = std::make_shared<const CompiledKernel>(std::move(*kernel));
+  return known;
 }
 
 BranchKernel::BranchKernel(Jit &jit, const BranchCase &test,
@@ -260,7 +273,7 @@ BranchResults BranchKernel::run(const BranchCase &test,
   const BranchLayout &layout = places.layout;
   LaunchSizes sizes =
       branchesLaunch(test.spec(), schedule, layout, places.dims);
-  if (sizes.tasks.size() != code.phases().size())
+  if (sizes.tasks.size() != code->phases().size())
     throw std::logic_error("wrong number of phases");
 
   Memory memory(guardStart);
@@ -305,7 +318,7 @@ BranchResults BranchKernel::run(const BranchCase &test,
 
   GuardedFloats scratch(sizes.scratchBytes / sizeof(float), guardStart);
   for (int64_t round = 0; round < sizes.rounds; ++round)
-    for (auto [phase, tasks] : llvm::zip(code.phases(), sizes.tasks))
+    for (auto [phase, tasks] : llvm::zip(code->phases(), sizes.tasks))
       runPhase(phase, buffers.data(), places.dims.data(), round * tasks, tasks,
                scratch, split);
 

@@ -10,6 +10,7 @@
 
 #include "../Contraction/ContractionHarness.h"
 #include "cambium/Target/LLVM/BranchContraction.h"
+#include <memory>
 
 namespace cambium::test {
 
@@ -95,7 +96,7 @@ public:
 
 private:
   ContractionSchedule schedule;
-  CompiledKernel code;
+  std::shared_ptr<const CompiledKernel> code;
 };
 
 /// The module that emitBranches gives for the case.
