@@ -8,6 +8,7 @@
 #ifndef CAMBIUM_BUILDER_H
 #define CAMBIUM_BUILDER_H
 
+#include "cambium/CompileOptions.h"
 #include "cambium/Network.h"
 #include "cambium/Trainer.h"
 
@@ -93,10 +94,12 @@ public:
   Value input(const std::vector<int64_t> &shape);
   /// A growable layer: the same body for each of `branches` tuples of
   /// parameters. Parameters that the body makes get the branch's index in
-  /// front: `name.0.w`. Bodies hold no other map.
+  /// front: `name.0.w`. Bodies hold no other map. `keep` says what the map
+  /// keeps of its branches for the backward pass; with Auto,
+  /// CompileOptions::keep does.
   Value map(const std::string &name, Reduction reduction, unsigned branches,
-            const Value &input,
-            const std::function<Value(const Value &)> &body);
+            const Value &input, const std::function<Value(const Value &)> &body,
+            KeepPolicy keep = KeepPolicy::Auto);
   /// The network whose @forward ends with `logits` [N, classes], with the mean
   /// cross-entropy with int32 class labels as @loss. The builder can go on.
   Network softmaxCrossEntropy(const Value &logits);

@@ -416,9 +416,25 @@ Value Builder::input(const std::vector<int64_t> &shape) {
   return impl->wrap(body->getArgument(0));
 }
 
+/// The attribute that a policy is written as; null for Auto.
+static KeepAttr keepAttr(MLIRContext *context, KeepPolicy policy) {
+  switch (policy) {
+  case KeepPolicy::Auto:
+    return {};
+  case KeepPolicy::Mask:
+    return KeepAttr::get(context, Keep::Mask);
+  case KeepPolicy::Recompute:
+    return KeepAttr::get(context, Keep::Recompute);
+  case KeepPolicy::Store:
+    return KeepAttr::get(context, Keep::Store);
+  }
+  llvm_unreachable("all policies are covered");
+}
+
 Value Builder::map(const std::string &name, Reduction reduction,
                    unsigned branches, const Value &input,
-                   const std::function<Value(const Value &)> &body) {
+                   const std::function<Value(const Value &)> &body,
+                   KeepPolicy keep) {
   if (impl->mapBody)
     throw Error("the body of map '" + name + "' is in that of another map");
   TensorValue shared = impl->own(input);
@@ -450,7 +466,8 @@ Value Builder::map(const std::string &name, Reduction reduction,
       cast<RankedTensorType>(block.getTerminator()->getOperand(0).getType());
   auto map = MapOp::create(impl->builder, impl->loc,
                            MapOp::joinedType(yielded, kind, branches), name,
-                           kind, branches, KeepAttr(), shared, params);
+                           kind, branches, keepAttr(impl->context.get(), keep),
+                           shared, params);
   map.getBody().takeBody(region);
   if (failed(mlir::verify(map)))
     diagnostics.raise("the map's body is not valid");

@@ -343,6 +343,46 @@ TEST(Trainer, MemoryIsAccounted) {
   EXPECT_EQ(trainer.memory().arena, report.arena);
 }
 
+/// Eight rectified branches that keep what `keep` says.
+Network rectifiedNetwork(KeepPolicy keep) {
+  Builder builder;
+  builder.group({"base", Sgd{0.9f}, 0.05f});
+  Value x = builder.input({7, 5, 3});
+  x = x.conv2d("stem", 16, {3, 3}, {{1, 1}, {1, 1}});
+  Value y = builder.map(
+      "rectified", Builder::Reduction::Sum, 8, x,
+      [](const Value &in) {
+        return in.conv2d("w", 16, {3, 3}, {{1, 1}, {1, 1}}).bias("b").relu();
+      },
+      keep);
+  return builder.softmaxCrossEntropy(y.globalAvgPool().linear("head", 4));
+}
+
+// The map's own policy is stronger than the trainer's; none changes a loss.
+TEST(Trainer, KeepsWhatItIsToldTo) {
+  Batch batch(8);
+  const int64_t element = 8 * 7 * 5 * 16;
+  auto kept = [&](KeepPolicy ofMap, KeepPolicy ofTrainer) {
+    TrainerOptions options;
+    options.compile.keep = ofTrainer;
+    Trainer trainer(rectifiedNetwork(ofMap), options);
+    float first = trainer.step(batch.inputs(), batch.targets());
+    float second = trainer.step(batch.inputs(), batch.targets());
+    return std::tuple(trainer.memory().keptForBackward, first, second);
+  };
+  auto [mask, maskFirst, maskSecond] = kept(KeepPolicy::Auto, KeepPolicy::Auto);
+  auto [none, noneFirst, noneSecond] =
+      kept(KeepPolicy::Auto, KeepPolicy::Recompute);
+  auto [all, allFirst, allSecond] =
+      kept(KeepPolicy::Store, KeepPolicy::Recompute);
+  EXPECT_EQ(mask - none, 8 * element / 8);
+  EXPECT_EQ(all - none, 8 * element * 4);
+  EXPECT_EQ(maskFirst, noneFirst);
+  EXPECT_EQ(maskFirst, allFirst);
+  EXPECT_EQ(maskSecond, noneSecond);
+  EXPECT_EQ(maskSecond, allSecond);
+}
+
 TEST(Trainer, GrowthsThatDoNotFitChangeNothing) {
   Trainer trainer(makeNetwork());
   Batch batch(8);
