@@ -35,11 +35,6 @@ struct Piece {
   FusedMapOp fusedMap() const { return dyn_cast<FusedMapOp>(ops.front()); }
 };
 
-bool isContraction(Operation *op) {
-  return isa<Conv2DOp, LinearOp, Conv2DGradInputOp, LinearGradInputOp,
-             Conv2DGradFilterOp, LinearGradWeightOp>(op);
-}
-
 /// True for results of contractions, and for joined results of maps, that
 /// elementwise operations can take from registers.
 bool takesEpilogue(OpResult result) {
@@ -47,13 +42,6 @@ bool takesEpilogue(OpResult result) {
   if (auto map = dyn_cast<FusedMapOp>(op))
     return map.getJoin(0) != Join::Each && result.getResultNumber() == 0;
   return isa<Conv2DOp, LinearOp, Conv2DGradInputOp, LinearGradInputOp>(op);
-}
-
-/// Operations computed element by element: they may share a kernel.
-bool isElementwise(Operation *op) {
-  auto norm = dyn_cast<BatchNormOp>(op);
-  return isa<PointwiseOpInterface, WeightSumOp, WeightScaleOp>(op) ||
-         (norm && norm.getInference());
 }
 
 /// Operations that no kernel computes: they only name or move values, or have

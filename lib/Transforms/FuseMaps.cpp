@@ -87,7 +87,7 @@ private:
   Operation *stop = nullptr;
 };
 
-bool isContraction(Operation *op) { return isa<Conv2DOp, LinearOp>(op); }
+bool isLayer(Operation *op) { return isa<Conv2DOp, LinearOp>(op); }
 
 } // namespace
 
@@ -134,7 +134,7 @@ bool BodyCheck::visitElementwise(Operation &op) {
 }
 
 bool BodyCheck::visit(Operation &op) {
-  if (isContraction(&op))
+  if (isLayer(&op))
     return visitContraction(op);
   if (isa<PointwiseOpInterface>(op) && isa<DifferentiableOpInterface>(op))
     return visitElementwise(op);

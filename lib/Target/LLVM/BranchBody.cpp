@@ -7,7 +7,6 @@
 
 #include "BranchBody.h"
 #include "EmitUtils.h"
-#include "WinogradGradient.h"
 #include "cambium/Target/LLVM/KernelEmitter.h"
 
 #include "mlir/IR/TypeUtilities.h"
@@ -48,6 +47,12 @@ bool BranchBody::hasEpilogue() const {
                op.getYielded()[joined] == anchor->getResult(0);
   return spec.contraction.kind != Kind::BackwardFilter && !plain &&
          !linearEpilogue;
+}
+
+bool BranchBody::takesWinograd() const {
+  bool onlySum = !hasEpilogue() && spec.join != BranchSpec::Join::Concat;
+  return isWinograd(spec.contraction) &&
+         (spec.contraction.kind != Kind::BackwardData || onlySum);
 }
 
 static bool isBits(Value value) {
@@ -137,9 +142,17 @@ private:
   bool isParam(BlockArgument argument) {
     return argument.getArgNumber() >= numShared();
   }
+  bool isInput(BlockArgument argument) {
+    return argument.getArgNumber() < map.getInputs().size();
+  }
   bool isSlice(BlockArgument argument) {
-    return !isParam(argument) &&
-           argument.getArgNumber() >= map.getInputs().size();
+    return !isParam(argument) && !isInput(argument);
+  }
+  /// True if all branches read the same.
+  bool isShared(const ElementSlice &slice) {
+    auto input = [&](BlockArgument argument) { return isInput(argument); };
+    return llvm::all_of(slice.tensors, input) &&
+           llvm::all_of(slice.vectors, input);
   }
 
   LogicalResult findContractions();
@@ -219,8 +232,7 @@ LogicalResult BodySorter::describe() {
 LogicalResult BodySorter::checkVectors() {
   for (Operation &op : block.without_terminator())
     for (const ChannelSource &source : channelSources(&op))
-      if (!isa<BlockArgument>(source.vector) ||
-          (source.variance && !isa<BlockArgument>(source.variance)))
+      if (!source.isArgument())
         return refuse(&op, "takes a vector over channels that the body "
                            "computes itself; it must be an argument");
   return success();
@@ -301,11 +313,7 @@ LogicalResult BodySorter::sortInput() {
   if (!slice.others.empty())
     return refuse(reader, "takes an input that depends on another contraction "
                           "or sum; use grow.map");
-  auto isShared = [&](BlockArgument argument) {
-    return !isParam(argument) && !isSlice(argument);
-  };
-  if (!llvm::all_of(slice.tensors, isShared) ||
-      !llvm::all_of(slice.vectors, isShared))
+  if (!isShared(slice))
     return refuse(reader, "takes an input that differs among branches; a "
                           "kernel over branches reads one for all");
   for (BlockArgument argument : llvm::reverse(slice.tensors))
@@ -362,15 +370,10 @@ static bool isLinearIn(Operation *op, function_ref<bool(Value)> depends) {
 }
 
 bool BodySorter::isLinearEpilogue() {
-  auto isShared = [&](BlockArgument argument) {
-    return !isParam(argument) && !isSlice(argument);
-  };
   const ElementSlice &slice = body.epilogueSlice;
   if (kind() != Kind::BackwardData || slice.ops.empty() ||
       map.getJoins().size() != 1 ||
-      body.spec.join == BranchSpec::Join::Concat ||
-      !llvm::all_of(slice.tensors, isShared) ||
-      !llvm::all_of(slice.vectors, isShared))
+      body.spec.join == BranchSpec::Join::Concat || !isShared(slice))
     return false;
   llvm::DenseSet<Value> linear = {body.anchor->getResult(0)};
   auto depends = [&](Value value) { return linear.contains(value); };
@@ -399,7 +402,7 @@ FailureOr<BranchSpec> branchSpec(FusedMapOp map) {
 bool takesWinograd(FusedMapOp map) {
   Refusal refusal;
   FailureOr<BranchBody> body = sortBody(map, refusal);
-  return succeeded(body) && winogradTakes(body->spec, body->hasEpilogue());
+  return succeeded(body) && body->takesWinograd();
 }
 
 Operation *branchContraction(FusedMapOp map) {

@@ -56,6 +56,8 @@ struct BranchBody {
 
   /// True if something is computed of accumulators before they are joined.
   bool hasEpilogue() const;
+  /// See takesWinograd in KernelEmitter.h.
+  bool takesWinograd() const;
   /// What the contraction, or the one computed again, takes as x.
   mlir::Value contractedInput() const;
   /// What the contraction takes as dy.

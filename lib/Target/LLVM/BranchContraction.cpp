@@ -7,6 +7,7 @@
 
 #include "BranchEmitter.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 
 using namespace mlir;
 
@@ -20,6 +21,11 @@ bool isWinograd(const ContractionSpec &spec) {
          spec.strideH == 1 && spec.strideW == 1 && spec.dilationH == 1 &&
          spec.dilationW == 1 && spec.groups == 1 && spec.padTop <= 2 &&
          spec.padBottom <= 2 && spec.padLeft <= 2 && spec.padRight <= 2;
+}
+
+ContractionSpec forwardSpec(ContractionSpec spec) {
+  spec.kind = Kind::Forward;
+  return spec;
 }
 
 Extents<int64_t> branchExtents(const BranchSpec &spec,
@@ -66,12 +72,10 @@ BranchPoint BranchEmitter::point(const PhaseArguments &arguments, I64 branch,
           channels.in(k), mask,           arguments.buffers, tuple};
 }
 
-/// Offset of the point in a tensor of one branch, or in one that holds the
-/// channels of all branches.
-static I64 offsetOf(KernelBuilder &k, const BranchPoint &point, bool whole) {
+I64 elementOffset(KernelBuilder &k, const BranchPoint &point, bool sliced) {
   I64 pixel(k, point.pixel), channel(k, point.channel);
   I64 channels(k, point.channels);
-  if (!whole)
+  if (!sliced)
     return pixel * channels + channel;
   I64 branch(k, point.branch), branches(k, point.branches);
   return (pixel * branches + branch) * channels + channel;
@@ -81,7 +85,7 @@ Value BranchEmitter::load(const BranchSlot &slot, bool sliced,
                           const BranchPoint &point) {
   Value base =
       slot.perBranch ? point.tuple[slot.buffer] : point.shared[slot.buffer];
-  return k.load(base, offsetOf(k, point, sliced), point.mask);
+  return k.load(base, elementOffset(k, point, sliced), point.mask);
 }
 
 Value BranchEmitter::input(const BranchPoint &point) {
@@ -125,13 +129,40 @@ void BranchEmitter::inputRow(TileEmitter &tiles,
   });
 }
 
+VectorType BranchEmitter::doubles() {
+  return VectorType::get({k.width}, k.builder.getF64Type());
+}
+
+Value BranchEmitter::zeroDoubles() {
+  return arith::ConstantOp::create(k.builder, k.loc,
+                                   k.builder.getZeroAttr(doubles()));
+}
+
+Value BranchEmitter::loadDoubles(Value base, I64 offset) {
+  return LLVM::LoadOp::create(k.builder, k.loc, doubles(), k.at(base, offset),
+                              sizeof(double));
+}
+
+void BranchEmitter::storeDoubles(Value vector, Value base, I64 offset) {
+  LLVM::StoreOp::create(k.builder, k.loc, vector, k.at(base, offset),
+                        sizeof(double));
+}
+
+Value BranchEmitter::meanFactor(I64 branches) {
+  Value count = arith::SIToFPOp::create(k.builder, k.loc,
+                                        k.builder.getF32Type(), branches.in(k));
+  Value one =
+      arith::ConstantOp::create(k.builder, k.loc, k.builder.getF32FloatAttr(1));
+  return k.broadcast(arith::DivFOp::create(k.builder, k.loc, one, count));
+}
+
 void BranchEmitter::join(Value accumulator, const BranchPoint &point) {
   Value value = hooks.epilogue
                     ? hooks.epilogue(k.builder, k.loc, accumulator, point)
                     : accumulator;
   bool concat = spec.join == Join::Concat;
   Value base = point.shared[layout.result.buffer];
-  I64 offset = offsetOf(k, point, concat);
+  I64 offset = elementOffset(k, point, concat);
   if (concat) {
     if (hooks.finish)
       value = hooks.finish(k.builder, k.loc, value, point);
@@ -152,15 +183,9 @@ void BranchEmitter::join(Value accumulator, const BranchPoint &point) {
         k.equal(branch + 1, branches),
         [&]() -> Values {
           Value joined = value;
-          if (mean) {
-            Value count = arith::SIToFPOp::create(
-                k.builder, k.loc, k.builder.getF32Type(), point.branches);
-            Value one = arith::ConstantOp::create(k.builder, k.loc,
-                                                  k.builder.getF32FloatAttr(1));
-            Value scale = k.broadcast(
-                arith::DivFOp::create(k.builder, k.loc, one, count));
-            joined = arith::MulFOp::create(k.builder, k.loc, joined, scale);
-          }
+          if (mean)
+            joined = arith::MulFOp::create(k.builder, k.loc, joined,
+                                           meanFactor(branches));
           if (!hooks.finish)
             return {joined};
           BranchPoint shared = point;

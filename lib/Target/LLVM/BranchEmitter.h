@@ -13,6 +13,8 @@
 
 namespace cambium {
 
+constexpr int64_t floatsPerDouble = 2;
+
 /// Workspace of a round's packed or transformed filters: they come from the
 /// shared cache, and leave room there for the tensors.
 constexpr int64_t roundBytes = 2 * 1024 * 1024;
@@ -55,6 +57,13 @@ Extents<int64_t> branchExtents(const BranchSpec &spec,
                                const BranchLayout &layout,
                                llvm::ArrayRef<int64_t> dims);
 
+/// The contraction that gradients compute again: the one with their window.
+ContractionSpec forwardSpec(ContractionSpec spec);
+
+/// Offset of the point in a tensor of one branch or, if that is `sliced`, in
+/// one that holds the channels of all branches.
+I64 elementOffset(KernelBuilder &k, const BranchPoint &point, bool sliced);
+
 /// The branch kernel being emitted.
 struct BranchEmitter {
   using Values = llvm::SmallVector<mlir::Value>;
@@ -96,6 +105,16 @@ struct BranchEmitter {
                 I64 branches, I64 firstPixel, I64 existing, I64 firstChannel,
                 I64 groupChannels, I64 channels, mlir::Value to,
                 I64 scratchColumns);
+
+  /// Sums over all pixels are carried in double precision, so that their order
+  /// does not matter much. Offsets count floats.
+  mlir::VectorType doubles();
+  mlir::Value zeroDoubles();
+  mlir::Value loadDoubles(mlir::Value base, I64 offset);
+  void storeDoubles(mlir::Value vector, mlir::Value base, I64 offset);
+
+  /// One divided by the number of branches, for each lane.
+  mlir::Value meanFactor(I64 branches);
 
   /// Forward and BackwardData: passes an accumulator through the epilogue and
   /// joins it with those of the branches before, which lie in the result; the

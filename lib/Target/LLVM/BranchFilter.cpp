@@ -29,19 +29,11 @@
 #include "ContractionFilter.h"
 #include "ContractionRows.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 
 using namespace mlir;
 using namespace cambium;
 
 namespace {
-
-constexpr int64_t floatsPerDouble = 2;
-
-ContractionSpec forwardSpec(ContractionSpec spec) {
-  spec.kind = ContractionSpec::Kind::Forward;
-  return spec;
-}
 
 /// All that depends on extents and on the number of branches.
 template <typename Int> struct BranchGeometry {
@@ -190,21 +182,6 @@ private:
   /// Floats of the sums of a channel block.
   int64_t blockSums() const {
     return spec.sums * tiles.block() * floatsPerDouble;
-  }
-  VectorType doubles() {
-    return VectorType::get({k.width}, k.builder.getF64Type());
-  }
-  Value zeroDoubles() {
-    return arith::ConstantOp::create(k.builder, k.loc,
-                                     k.builder.getZeroAttr(doubles()));
-  }
-  Value loadDoubles(Value base, I64 offset) {
-    return LLVM::LoadOp::create(k.builder, k.loc, doubles(), k.at(base, offset),
-                                sizeof(double));
-  }
-  void storeDoubles(Value vector, Value base, I64 offset) {
-    LLVM::StoreOp::create(k.builder, k.loc, vector, k.at(base, offset),
-                          sizeof(double));
   }
 
   BranchEmitter &e;
@@ -387,7 +364,7 @@ void BranchFilterEmitter::packLanes(const Task &t, const FilterUnit &u,
   I64 pixels =
       minOf((u.endRow - u.firstRow) * g.outputColumns, g.pixels - firstPixel);
   Values totals = k.loop(
-      0, pixels, Values(spec.sums, zeroDoubles()),
+      0, pixels, Values(spec.sums, e.zeroDoubles()),
       [&](I64 index, ValueRange carried) {
         BranchPoint point = e.point(t.arguments, b.index, t.g.branches, b.tuple,
                                     firstPixel + index, lanes.channel,
@@ -403,15 +380,16 @@ void BranchFilterEmitter::packLanes(const Task &t, const FilterUnit &u,
                              : e.gradient(accumulator, point);
         k.store(gradient, t.packed, place);
         for (auto [total, term] : llvm::zip_equal(carried, terms))
-          next.push_back(k.add(
-              total, arith::ExtFOp::create(k.builder, k.loc, doubles(), term)));
+          next.push_back(
+              k.add(total, arith::ExtFOp::create(k.builder, k.loc, e.doubles(),
+                                                 term)));
         return next;
       });
   for (auto [index, total] : llvm::enumerate(totals)) {
     int64_t offset =
         static_cast<int64_t>(index) * tiles.block() * floatsPerDouble;
-    storeDoubles(k.add(loadDoubles(lanes.sums, offset), total), lanes.sums,
-                 offset);
+    e.storeDoubles(k.add(e.loadDoubles(lanes.sums, offset), total), lanes.sums,
+                   offset);
   }
 }
 
@@ -467,10 +445,10 @@ void BranchFilterEmitter::reduceSums(const PhaseArguments &arguments,
         Value from =
             k.at(partials, block * blockSums() + sum + lane * floatsPerDouble);
         Values total =
-            k.loop(0, rows.partials, zeroDoubles(),
+            k.loop(0, rows.partials, e.zeroDoubles(),
                    [&](I64 partial, ValueRange carried) -> Values {
                      return {k.add(carried[0],
-                                   loadDoubles(from, partial * g.sumFloats))};
+                                   e.loadDoubles(from, partial * g.sumFloats))};
                    });
         Value narrow =
             arith::TruncFOp::create(k.builder, k.loc, k.vectorType, total[0]);

@@ -27,12 +27,6 @@ using Kind = ContractionSpec::Kind;
 
 namespace {
 
-ContractionSpec forwardSpec(const BranchSpec &spec) {
-  ContractionSpec forward = spec.contraction;
-  forward.kind = Kind::Forward;
-  return forward;
-}
-
 template <typename Int> struct BranchGeometry {
   RowGeometry<Int> rows;
   /// The contraction that is computed again, and how many of its source rows
@@ -74,7 +68,7 @@ BranchGeometry<Int> branchGeometry(const BranchSpec &spec,
                                    const ContractionSchedule &schedule,
                                    const Extents<Int> &extents, Int branches) {
   const ContractionSpec &contraction = spec.contraction;
-  ContractionSpec again = forwardSpec(spec);
+  ContractionSpec again = forwardSpec(contraction);
   RowGeometry<Int> rows = rowGeometry<Int>(contraction, schedule,
                                            planColumns(contraction), extents);
   RowGeometry<Int> forward =
@@ -102,7 +96,8 @@ class BranchRowEmitter {
 public:
   explicit BranchRowEmitter(BranchEmitter &emitter)
       : e(emitter), k(emitter.k), spec(emitter.spec),
-        schedule(emitter.schedule), again(forwardSpec(emitter.spec)),
+        schedule(emitter.schedule),
+        again(forwardSpec(emitter.spec.contraction)),
         tiles(emitter.k, emitter.spec.contraction, emitter.schedule),
         forwardTiles(emitter.k, again, emitter.schedule) {}
 

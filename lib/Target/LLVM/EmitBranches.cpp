@@ -13,6 +13,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "BranchBody.h"
+#include "BranchEmitter.h"
 #include "EmitUtils.h"
 #include "cambium/Target/LLVM/KernelEmitter.h"
 
@@ -175,15 +176,6 @@ private:
   FusedMapOp map;
   int64_t tupleOperands, sharedOperands, numEach, sharedResults;
 };
-
-I64 elementOffset(KernelBuilder &k, const BranchPoint &point, bool sliced) {
-  I64 pixel(k, point.pixel), channel(k, point.channel);
-  I64 channels(k, point.channels);
-  if (!sliced)
-    return pixel * channels + channel;
-  I64 branch(k, point.branch), branches(k, point.branches);
-  return (pixel * branches + branch) * channels + channel;
-}
 
 I64 channelOffset(KernelBuilder &k, const BranchPoint &point, bool sliced) {
   I64 channel(k, point.channel);
@@ -375,8 +367,7 @@ LogicalResult verifySurroundings(KernelOp kernel, const Signature &signature,
       return op.emitOpError("cannot share a kernel with a grow.fused_map; only "
                             "elementwise operations on what it joins can");
     for (const ChannelSource &source : channelSources(&op))
-      if (!isa<BlockArgument>(source.vector) ||
-          (source.variance && !isa<BlockArgument>(source.variance)))
+      if (!source.isArgument())
         return op.emitOpError("takes a vector over channels that the kernel "
                               "computes itself; it must be an argument");
     for (Value operand : op.getOperands())
@@ -401,7 +392,7 @@ LogicalResult verifySchedule(KernelOp kernel,
       return kernel.emitOpError()
              << "has a schedule for Winograd tiles of " << schedule.winograd
              << "; 4 is possible, and 0 for none";
-    if (!takesWinograd(body.map))
+    if (!body.takesWinograd())
       return kernel.emitOpError(
           "has a schedule for Winograd's algorithm, which does not suit its "
           "grow.fused_map; set winograd to 0");

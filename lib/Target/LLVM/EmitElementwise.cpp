@@ -13,6 +13,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "EmitUtils.h"
+#include "cambium/Target/LLVM/KernelEmitter.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -204,8 +205,7 @@ FailureOr<KernelForm> elementwiseForm(KernelOp kernel,
                                       const Signature &signature) {
   for (Operation &op : signature.body->without_terminator())
     for (const ChannelSource &source : channelSources(&op))
-      if (!isa<BlockArgument>(source.vector) ||
-          (source.variance && !isa<BlockArgument>(source.variance)))
+      if (!source.isArgument())
         return op.emitOpError("takes a vector over channels that the kernel "
                               "computes itself; it must be an argument");
   int64_t result = signature.body->getNumArguments();

@@ -100,12 +100,12 @@ private:
   void updateBlock(I64 parameter, I64 first, I64 last) {
     // Before the parameters come the gradient and, if there is one, the sum.
     I64 slot = parameter * (rule.states + 2) + (sum ? 2 : 1);
-    Value ratesAt = e.loadPointer(e.bufferArray, slot);
+    Value ratesAt = e.k.loadPointer(e.bufferArray, slot);
     Values rates, tensors;
     for (int64_t i = 0; i < optimizerRates; ++i)
       rates.push_back(e.k.broadcast(e.k.loadFloat(ratesAt, i)));
     for (int64_t i = 0; i <= rule.states; ++i)
-      tensors.push_back(e.loadPointer(e.bufferArray, slot + (i + 1)));
+      tensors.push_back(e.k.loadPointer(e.bufferArray, slot + (i + 1)));
     e.forVectors(first, last, [&](I64 offset, Value mask) {
       Values old;
       for (Value tensor : tensors)

@@ -219,12 +219,6 @@ I64 KernelEmission::loadInt32(Value base, I64 offset) {
                                     loaded)};
 }
 
-Value KernelEmission::loadPointer(Value base, I64 index) {
-  Type pointer = base.getType();
-  return LLVM::LoadOp::create(k.builder, k.loc, pointer,
-                              address(k, pointer, base, index));
-}
-
 void KernelEmission::storeIfYielded(Value vector, int64_t buffer, I64 offset,
                                     Value mask) {
   if (buffer >= 0)

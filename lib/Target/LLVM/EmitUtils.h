@@ -134,7 +134,6 @@ public:
   mlir::Value at64(mlir::Value base, I64 offset);
   /// The i32 at an offset, as an i64.
   I64 loadInt32(mlir::Value base, I64 offset);
-  mlir::Value loadPointer(mlir::Value base, I64 index);
 
   /// Stores where the tensor is a result of the kernel: `buffer` is -1 else.
   void storeIfYielded(mlir::Value vector, int64_t buffer, I64 offset,
@@ -180,17 +179,16 @@ struct ChannelSource {
   mlir::Value vector, variance;
   double epsilon = 0.0;
 
+  /// False if the body computes one of the vectors itself.
+  bool isArgument() const {
+    return llvm::isa<mlir::BlockArgument>(vector) &&
+           (!variance || llvm::isa<mlir::BlockArgument>(variance));
+  }
   bool operator==(const ChannelSource &other) const {
     return vector == other.vector && variance == other.variance &&
            epsilon == other.epsilon;
   }
 };
-
-/// True for operations that ElementValues evaluates.
-bool isElementwise(mlir::Operation *op);
-
-/// True for convolutions, linear layers and their gradients.
-bool isContraction(mlir::Operation *op);
 
 /// The channel sources of an elementwise operation.
 llvm::SmallVector<ChannelSource> channelSources(mlir::Operation *op);

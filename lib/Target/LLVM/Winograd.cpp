@@ -163,9 +163,8 @@ WinogradEmitter::fromPoints(const WinogradMatrix &matrix, ArrayRef<Value> x) {
       factors.push_back(factor);
     };
     append(x.front(), matrix(0, column));
-    for (int64_t point = 1; point + 1 < matrix.points; point += 2) {
+    for (int64_t point = 1; point + 1 < matrix.points; point += 2)
       append((column % 2 ? differences : sums)[point], matrix(point, column));
-    }
     append(x.back(), matrix(matrix.points - 1, column));
     result.push_back(combine(vectors, factors));
   }

@@ -372,14 +372,8 @@ void DataKernel::finish(const Task &t, I64 tileRow) {
   OwnedRows rows = ownedRows(t, tileRow);
   I64 firstPixel = (rows.image * x.inH + rows.first) * x.inW;
   Value scale;
-  if (e.spec.join == BranchSpec::Join::Mean) {
-    Type f32 = k.builder.getF32Type();
-    Value count =
-        arith::SIToFPOp::create(k.builder, k.loc, f32, t.branches.in(k));
-    Value one = arith::ConstantOp::create(k.builder, k.loc,
-                                          k.builder.getF32FloatAttr(1));
-    scale = k.broadcast(arith::DivFOp::create(k.builder, k.loc, one, count));
-  }
+  if (e.spec.join == BranchSpec::Join::Mean)
+    scale = e.meanFactor(t.branches);
   k.loop(0, (rows.end - rows.first) * x.inW, [&](I64 index) {
     I64 pixel = firstPixel + index;
     forVectors(t, [&](I64 channel, Value mask) {

@@ -36,7 +36,8 @@ constexpr int64_t kernelSize = 3;
 constexpr int64_t taps = kernelSize * kernelSize;
 
 struct FilterTargets {
-  /// Partial gradients, and with them U, of a round.
+  /// Partial gradients, and with them U, of a round. One branch's U may come on
+  /// top: with fewer partial gradients, recomputation would give other bits.
   static constexpr int64_t workspaceBytes = 4800 * 1024;
   /// Products of a task, which come and go between the shared cache and the
   /// private one.
@@ -126,8 +127,7 @@ Geometry<Int>::Geometry(const WinogradPlan &plan, const BranchSpec &spec,
       channelSplits(1), branchesPerTask(1), branchSplits(1), rounds(1) {
   int64_t block = schedule.vectors * schedule.vectorWidth;
   gradientFloats = extents.inC * channelBlocks * Int(taps * block);
-  sumFloats = channelBlocks *
-              Int(spec.sums * block * WinogradGradient::floatsPerDouble);
+  sumFloats = channelBlocks * Int(spec.sums * block * floatsPerDouble);
   if (spec.recompute)
     filterFloats =
         WinogradFilter<Int>(plan, extents.inC, extents.outC, block).floats;
@@ -478,17 +478,15 @@ void FilterKernel::reduceSums(const Geometry<I64> &g, Value partials,
     I64 lane = channel % w.block();
     Value mask = k.firstLanes(g.extents.outC - channel);
     Value from = k.at(partials, channelBlock * gradient.sumFloats() +
-                                    lane * WinogradGradient::floatsPerDouble);
+                                    lane * floatsPerDouble);
     for (auto [sum, slot] : llvm::enumerate(e.layout.sums)) {
-      int64_t offset = static_cast<int64_t>(sum) * w.block() *
-                       WinogradGradient::floatsPerDouble;
-      Value total =
-          k.loop(0, g.partials, gradient.zero64(),
-                 [&](I64 partial, ValueRange carried) -> Values {
-                   return {k.add(
-                       carried[0],
-                       gradient.load64(from, partial * g.sumFloats + offset))};
-                 })[0];
+      int64_t offset = static_cast<int64_t>(sum) * w.block() * floatsPerDouble;
+      Value total = k.loop(
+          0, g.partials, e.zeroDoubles(),
+          [&](I64 partial, ValueRange carried) -> Values {
+            return {k.add(carried[0],
+                          e.loadDoubles(from, partial * g.sumFloats + offset))};
+          })[0];
       Value narrow =
           arith::TruncFOp::create(k.builder, k.loc, k.vectorType, total);
       k.store(narrow, e.buffer(slot, arguments, tuple), channel, mask);
@@ -522,8 +520,7 @@ LaunchSizes cambium::winogradFilterLaunch(const BranchSpec &spec,
   int64_t blocks = g.branchesPerTask * g.blocksPerTask;
   int64_t floats =
       WinogradForward::memoryFloats(schedule) +
-      blocks * (g.productBlock +
-                spec.sums * block * WinogradGradient::floatsPerDouble) +
+      blocks * (g.productBlock + spec.sums * block * floatsPerDouble) +
       g.input(plan, schedule.vectorWidth).floats +
       g.gradient(plan, block).floats;
   if (spec.recompute)

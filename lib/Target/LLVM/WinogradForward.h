@@ -41,14 +41,12 @@ public:
       : e(emitter), w(winograd), k(emitter.k) {}
 
   /// Channels of x, padded to whole vectors.
-  static int64_t inputChannels(int64_t channels, int64_t width) {
-    return ceilDiv(channels, width) * width;
-  }
-  static I64 inputChannels(I64 channels, int64_t width) {
-    return ceilDiv(channels, I64(width)) * width;
+  template <typename Int>
+  static Int inputChannels(Int channels, int64_t width) {
+    return ceilDiv(channels, Int(width)) * Int(width);
   }
   /// Floats of the `memory` of the functions below.
-  int64_t memoryFloats() const { return 2 * w.transformFloats(); }
+  int64_t memoryFloats() const { return memoryFloats(w.schedule); }
   static int64_t memoryFloats(const ContractionSchedule &schedule) {
     int64_t points = schedule.winograd + 2;
     return 2 * points * points * schedule.vectorWidth;

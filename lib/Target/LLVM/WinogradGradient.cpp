@@ -7,36 +7,9 @@
 
 #include "WinogradGradient.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 
 using namespace mlir;
 using namespace cambium;
-
-bool cambium::winogradTakes(const BranchSpec &spec, bool hasEpilogue) {
-  using Kind = ContractionSpec::Kind;
-  return isWinograd(spec.contraction) &&
-         !(spec.contraction.kind == Kind::BackwardData &&
-           (hasEpilogue || spec.join == BranchSpec::Join::Concat));
-}
-
-VectorType WinogradGradient::vector64() {
-  return VectorType::get({k.width}, k.builder.getF64Type());
-}
-
-Value WinogradGradient::zero64() {
-  return arith::ConstantOp::create(k.builder, k.loc,
-                                   k.builder.getZeroAttr(vector64()));
-}
-
-Value WinogradGradient::load64(Value base, I64 floatOffset) {
-  return LLVM::LoadOp::create(k.builder, k.loc, vector64(),
-                              k.at(base, floatOffset), sizeof(double));
-}
-
-void WinogradGradient::store64(Value vector, Value base, I64 floatOffset) {
-  LLVM::StoreOp::create(k.builder, k.loc, vector, k.at(base, floatOffset),
-                        sizeof(double));
-}
 
 void WinogradGradient::recompute(
     const WinogradBlock &block, I64 channelBlock, Value input,
@@ -140,17 +113,17 @@ WinogradGradient::Values WinogradGradient::element(const WinogradBlock &block,
   return terms;
 }
 
-/// In doubles, so that the order does not matter much.
 void WinogradGradient::addToSums(ArrayRef<Values> elements, Value sums) {
   for (int64_t sum = 0; sum < e.spec.sums; ++sum) {
     Values terms;
     for (const Values &values : elements)
-      terms.push_back(
-          arith::ExtFOp::create(k.builder, k.loc, vector64(), values[1 + sum]));
+      terms.push_back(arith::ExtFOp::create(k.builder, k.loc, e.doubles(),
+                                            values[1 + sum]));
     for (size_t step = 1; step < terms.size(); step *= 2)
       for (size_t i = 0; i + step < terms.size(); i += 2 * step)
         terms[i] = k.add(terms[i], terms[i + step]);
     int64_t offset = sum * w.block() * floatsPerDouble;
-    store64(k.add(load64(sums, offset), terms.front()), sums, offset);
+    e.storeDoubles(k.add(e.loadDoubles(sums, offset), terms.front()), sums,
+                   offset);
   }
 }

@@ -17,14 +17,8 @@
 
 namespace cambium {
 
-/// False where the algorithm's order of sums does not allow for the hooks: the
-/// results of BackwardData's branches only exist added up.
-bool winogradTakes(const BranchSpec &spec, bool hasEpilogue);
-
 class WinogradGradient {
 public:
-  static constexpr int64_t floatsPerDouble = 2;
-
   struct Branch {
     I64 index, branches;
     llvm::ArrayRef<mlir::Value> tuple;
@@ -59,11 +53,6 @@ public:
             mlir::Value accumulators, mlir::Value to,
             const WinogradPanel<I64> &panel, mlir::Value memory,
             mlir::Value sums = {});
-
-  mlir::VectorType vector64();
-  mlir::Value zero64();
-  mlir::Value load64(mlir::Value base, I64 floatOffset);
-  void store64(mlir::Value vector, mlir::Value base, I64 floatOffset);
 
 private:
   /// A vector of channels of a tile.

@@ -19,9 +19,10 @@
 // results themselves. Tensors are those of Contraction.h; each branch has its
 // own w (and dw, sums, and what only its hooks know).
 //
-// The packed or transformed filters of some branches lie in the workspace at a
-// time; the launch's rounds go on to the next. So neither workspace nor scratch
-// grows with the number of branches or the batch beyond a fixed bound. A sum is
+// The packed or transformed filters, or the partial gradients, of some branches
+// lie in the workspace at a time; the launch's rounds go on to the next. So
+// neither workspace nor scratch grows with the number of branches or the batch
+// beyond some megabytes, or what one branch needs if that is more. A sum is
 // taken in the branches' order, and no result depends on how tasks are split
 // among threads.
 //
@@ -131,7 +132,9 @@ struct BranchHooks {
 
 /// Emits the phases as functions `<kernelName>_phase0`, ... at the builder's
 /// insertion point, which must be inside a module. With `schedule.winograd` the
-/// contraction must be one that isWinograd accepts.
+/// contraction must be one that isWinograd accepts, and BackwardData must have
+/// no epilogue hook and no Join::Concat: its branches' results exist only added
+/// up.
 void emitBranches(mlir::OpBuilder &builder, mlir::Location loc,
                   llvm::StringRef kernelName, const BranchSpec &spec,
                   const ContractionSchedule &schedule,

@@ -63,6 +63,13 @@ inline bool isVectorWidth(int64_t width) {
   return width == 4 || width == 8 || width == 16;
 }
 
+/// True for convolutions, linear layers and their gradients.
+bool isContraction(mlir::Operation *op);
+
+/// True for operations computed element by element: any number of them may
+/// share a kernel, also with a contraction.
+bool isElementwise(mlir::Operation *op);
+
 /// The contraction that a convolution, a linear layer or a gradient of one
 /// computes. Fails, without a diagnostic, for other operations and for windows
 /// that are not static.
