@@ -346,8 +346,8 @@ FusedMapDifferentiator::run(ArrayRef<Value> resultGradients,
     return failure();
   keepValues();
   rebuildForward();
-  // The parameters' gradients come first: then the input is no longer alive when
-  // its gradient is.
+  // The parameters' gradients come first: then the input is no longer alive
+  // when its gradient is.
   buildTuples(needed, operandGradients);
   buildShared(operandGradients);
   return map;

@@ -52,8 +52,8 @@ bool isRecomputed(MapOp map) {
   return keep && *keep != Keep::Store;
 }
 
-/// Copies what is the same in all branches before the map, once: operations that
-/// take neither a parameter nor what depends on one.
+/// Copies what is the same in all branches before the map, once: operations
+/// that take neither a parameter nor what depends on one.
 IRMapping Unroller::inlineShared(MapOp map) {
   IRMapping mapping;
   mapping.map(map.getBody().getArguments().take_front(map.getInputs().size()),

@@ -186,10 +186,9 @@ RunOutcome cambium::run(ModuleOp network, const RunOptions &options,
       createBackend(*network.getContext(), options);
   if (failed(backend))
     return RunOutcome::BadInput;
-  ProgramOptions programOptions = {options.gradients ? ProgramKind::Gradients
-                                                     : ProgramKind::Forward,
-                                   options.entry, options.seed,
-                                   options.compile};
+  ProgramOptions programOptions = {
+      options.gradients ? ProgramKind::Gradients : ProgramKind::Forward,
+      options.entry, options.seed, options.compile};
   std::string function = options.gradients ? "step" : options.entry;
   Clock::time_point start = Clock::now();
   FailureOr<std::unique_ptr<Program>> program =
