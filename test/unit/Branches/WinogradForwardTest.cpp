@@ -21,11 +21,6 @@ namespace {
 /// A third of it is usual; points further from 1 come close to it.
 constexpr double tolerance = 1.5e-6;
 
-Jit &jit() {
-  static std::unique_ptr<Jit> jit = llvm::cantFail(Jit::create());
-  return *jit;
-}
-
 BranchCase makeCase(int64_t batch, int64_t height, int64_t width, int64_t inC,
                     int64_t outC) {
   BranchCase test;

@@ -64,6 +64,24 @@ ContractionSpec Problem::spec(Kind kind) const {
   return spec;
 }
 
+Problem cambium::test::makeConv(int64_t batch, int64_t size, int64_t inC,
+                                int64_t outC, int64_t kernel, int64_t padding) {
+  Problem problem;
+  problem.window.kernelH = problem.window.kernelW = kernel;
+  problem.window.padTop = problem.window.padLeft = padding;
+  problem.window.padBottom = problem.window.padRight = padding;
+  problem.extents = {batch, size, size, inC, 0, 0, outC};
+  problem.inferOutput();
+  return problem;
+}
+
+Problem cambium::test::makeLinear(int64_t batch, int64_t in, int64_t out) {
+  Problem problem;
+  problem.window.linear = true;
+  problem.extents = {batch, 1, 1, in, 1, 1, out};
+  return problem;
+}
+
 std::vector<int64_t> Problem::xShape() const {
   if (window.linear)
     return {extents.batch, extents.inC};
@@ -186,6 +204,11 @@ double cambium::test::relativeError(const float *actual,
   if (norm == 0)
     return error == 0 ? 0 : std::numeric_limits<double>::infinity();
   return std::sqrt(error / norm);
+}
+
+Jit &cambium::test::jit() {
+  static std::unique_ptr<Jit> jit = llvm::cantFail(Jit::create());
+  return *jit;
 }
 
 mlir::MLIRContext &cambium::test::context() {

@@ -54,6 +54,11 @@ struct Problem {
   std::string str() const;
 };
 
+/// Square images, kernels and padding; stride 1.
+Problem makeConv(int64_t batch, int64_t size, int64_t inC, int64_t outC,
+                 int64_t kernel, int64_t padding);
+Problem makeLinear(int64_t batch, int64_t in, int64_t out);
+
 using Floats = std::vector<float>;
 using Doubles = std::vector<double>;
 
@@ -88,8 +93,9 @@ public:
   CompiledKernel code;
 };
 
-/// The context of all kernels of this process.
+/// The context and the JIT of all kernels of this process.
 mlir::MLIRContext &context();
+Jit &jit();
 mlir::OwningOpRef<mlir::ModuleOp>
 contractionModule(const ContractionSpec &spec,
                   const ContractionSchedule &schedule,

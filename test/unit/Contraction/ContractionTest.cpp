@@ -19,29 +19,6 @@ namespace {
 constexpr Kind allKinds[] = {Kind::Forward, Kind::BackwardData,
                              Kind::BackwardFilter};
 
-Jit &jit() {
-  static std::unique_ptr<Jit> jit = llvm::cantFail(Jit::create());
-  return *jit;
-}
-
-Problem makeConv(int64_t batch, int64_t size, int64_t inC, int64_t outC,
-                 int64_t kernel, int64_t padding) {
-  Problem problem;
-  problem.window.kernelH = problem.window.kernelW = kernel;
-  problem.window.padTop = problem.window.padLeft = padding;
-  problem.window.padBottom = problem.window.padRight = padding;
-  problem.extents = {batch, size, size, inC, 0, 0, outC};
-  problem.inferOutput();
-  return problem;
-}
-
-Problem makeLinear(int64_t batch, int64_t in, int64_t out) {
-  Problem problem;
-  problem.window.linear = true;
-  problem.extents = {batch, 1, 1, in, 1, 1, out};
-  return problem;
-}
-
 struct Operands {
   Floats lhs, rhs;
   int64_t resultFloats;
