@@ -98,8 +98,8 @@ static ParseResult parseKeep(OpAsmParser &parser,
   std::optional<Keep> keep = symbolizeKeep(keyword);
   if (!keep)
     return parser.emitError(loc)
-           << "'" << keyword << "' says not what to keep; use mask, recompute "
-           << "or store";
+           << "'" << keyword << "' is not what a map can keep; use mask, "
+           << "recompute or store";
   properties.setKeep(KeepAttr::get(parser.getContext(), *keep));
   return success();
 }

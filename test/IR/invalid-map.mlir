@@ -267,3 +267,14 @@ func.func @f(%x: tensor<4xf32>) {
   // expected-error @+1 {{'grow.yield' op expects parent op to be one of 'grow.map, grow.fused_map, grow.kernel'}}
   grow.yield %x : tensor<4xf32>
 }
+
+// -----
+
+func.func @f(%x: tensor<?x4xf32>) {
+  // expected-error @+1 {{'all' is not what a map can keep; use mask, recompute or store}}
+  %y = grow.map "m" sum (%x) over [] keep all {
+  ^bb0(%in: tensor<?x4xf32>):
+    grow.yield %in : tensor<?x4xf32>
+  }
+  return
+}

@@ -113,3 +113,20 @@ func.func @loss(%x: tensor<?x3xf32>, %p: tensor<3xf32>, %t: tensor<?x3xf32>) -> 
   %loss = grow.mse %z, %t : (tensor<?x3xf32>, tensor<?x3xf32>) -> tensor<f32>
   return %loss : tensor<f32>
 }
+
+// -----
+
+grow.group @g {optimizer = #grow.sgd, lr = 0.1}
+grow.param @w : tensor<3x3xf32> in @g init(#grow.zero)
+
+func.func @loss(%x: tensor<?x3xf32>, %t: tensor<?x3xf32>) -> tensor<f32> {
+  %w = grow.get @w : tensor<3x3xf32>
+  // expected-error @+1 {{'grow.fused_map' op cannot be differentiated: a parameter reaches the loss through what a branch gives alone; join it by sum, mean or concat}}
+  %y = grow.fused_map branches 1 (%x) over (%w) join (each) : (tensor<?x3xf32>, tensor<3x3xf32>) -> tensor<?x3xf32> {
+  ^bb0(%in: tensor<?x3xf32>, %f: tensor<3x3xf32>):
+    %c = grow.linear %in, %f : (tensor<?x3xf32>, tensor<3x3xf32>) -> tensor<?x3xf32>
+    grow.yield %c : tensor<?x3xf32>
+  }
+  %loss = grow.mse %y, %t : (tensor<?x3xf32>, tensor<?x3xf32>) -> tensor<f32>
+  return %loss : tensor<f32>
+}

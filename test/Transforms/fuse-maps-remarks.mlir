@@ -125,6 +125,19 @@ func.func @ownInput(%x: tensor<?x4xf32>, %p0: tensor<2x4xf32>, %w0: tensor<4x4xf
 
 // -----
 
+func.func @window(%x: tensor<?x6x6x4xf32>, %w0: tensor<?x3x4x4xf32>) -> tensor<?x?x4x4xf32> {
+  // expected-remark @+1 {{'block1': 1 branch has no kernel of its own: its window is not known}}
+  %y = grow.map "block1" sum (%x) over [(%w0)] {
+  ^bb0(%in: tensor<?x6x6x4xf32>, %w: tensor<?x3x4x4xf32>):
+    // expected-note @+1 {{stopped here}}
+    %c = grow.conv2d %in, %w : (tensor<?x6x6x4xf32>, tensor<?x3x4x4xf32>) -> tensor<?x?x4x4xf32>
+    grow.yield %c : tensor<?x?x4x4xf32>
+  }
+  return %y : tensor<?x?x4x4xf32>
+}
+
+// -----
+
 // Bits were asked for, but do not do.
 
 // CHECK-LABEL: func.func @smooth(

@@ -220,6 +220,23 @@ TEST_F(BranchErrors, Yields) {
                    "%s",
                    "$V"},
                   "does not yield the gradient of its filter");
+  expectBodyError({{"$M", "$M"},
+                   2,
+                   weight + "%s = grow.channel_sum %f : ($M) -> $V",
+                   "each, each",
+                   "%f, %s",
+                   "$M, $V"},
+                  "feeds a gradient or a sum");
+  expectBodyError({{"tensor<?x4xf32>", "tensor<?x3xf32>"},
+                   2,
+                   "%f = grow.linear_grad_weight %0, %1 : (tensor<?x4xf32>, "
+                   "tensor<?x3xf32>) -> tensor<4x3xf32>\n"
+                   "%s = grow.channel_sum %0 : (tensor<?x4xf32>) -> "
+                   "tensor<4xf32>",
+                   "each, each",
+                   "%f, %s",
+                   "tensor<4x3xf32>, tensor<4xf32>"},
+                  "sums a tensor of other extents");
   expectBodyError({{"tensor<?x4xf32>", "tensor<4x3xf32>"},
                    1,
                    "%f = grow.linear %0, %1 : (tensor<?x4xf32>, "
