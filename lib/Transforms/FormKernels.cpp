@@ -255,8 +255,7 @@ Border::Border(const Piece &piece) {
   }
 }
 
-/// What each branch of a map has of its own: its tuple among the operands, and
-/// among the results, in the order of the yields, those joined by `each`.
+/// What a map gives for one branch alone, in the order of the yields.
 SmallVector<Value> eachResults(FusedMapOp map, int64_t branch) {
   SmallVector<Value> results;
   for (unsigned yield = 0; yield < map.getJoins().size(); ++yield)

@@ -24,9 +24,8 @@ void FusedMapBuilder::addParam(BlockArgument argument, ValueRange ofBranches) {
   params.push_back({argument, llvm::to_vector(ofBranches)});
 }
 
-unsigned FusedMapBuilder::addYield(Value value, Join join) {
+void FusedMapBuilder::addYield(Value value, Join join) {
   yields.emplace_back(value, join);
-  return yields.size() - 1;
 }
 
 DenseSet<Value> FusedMapBuilder::findNeeded() const {

@@ -25,10 +25,8 @@ public:
   void addSlice(mlir::BlockArgument argument, mlir::Value whole);
   void addParam(mlir::BlockArgument argument, mlir::ValueRange ofBranches);
 
-  /// Makes a value of the block a result. Its place among the yields.
-  unsigned addYield(mlir::Value value, Join join);
-
-  bool empty() const { return yields.empty(); }
+  /// Makes a value of the block a result.
+  void addYield(mlir::Value value, Join join);
 
   FusedMapOp build(mlir::OpBuilder &builder, mlir::Location loc,
                    std::optional<Keep> keep = std::nullopt) const;

@@ -107,8 +107,8 @@ template <typename Int> struct Geometry {
   }
 
 private:
-  void splitTiles(const WinogradPlan &plan, const ContractionSchedule &s);
-  void splitWork();
+  void splitTiles(const WinogradPlan &plan,
+                  const ContractionSchedule &schedule);
   void chooseRounds();
 };
 
