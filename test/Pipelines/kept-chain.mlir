@@ -1,5 +1,6 @@
 // Branches that are computed one by one and again for their gradients: what is
-// kept, alive at once, and asked for as workspace is the same for four and for eight.
+// kept, alive at once, and asked for as workspace is the same for four and for
+// eight.
 //
 // RUN: cambium-opt %s -split-input-file --grow-train --grow-plan-memory="batch=16 print" -o /dev/null 2>&1 | FileCheck %s
 

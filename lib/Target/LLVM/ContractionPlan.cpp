@@ -184,13 +184,6 @@ static Extents<int64_t> hostExtents(const ContractionSpec &spec,
   });
 }
 
-ContractionExtents contractionExtents(const ContractionSpec &spec,
-                                      const ContractionLayout &layout,
-                                      ArrayRef<int64_t> dims) {
-  Extents<int64_t> e = hostExtents(spec, layout, dims);
-  return {e.batch, e.inH, e.inW, e.inC, e.outH, e.outW, e.outC};
-}
-
 LaunchSizes contractionLaunch(const ContractionSpec &spec,
                               const ContractionSchedule &schedule,
                               const ContractionLayout &layout,

@@ -84,6 +84,8 @@ struct ContractionExtents {
 /// The register tile: `tile` rows by `vectors` vectors of accumulators. Rows
 /// are output pixels (Forward, BackwardData) or filter taps (BackwardFilter);
 /// up to two tiles of `tailTile` rows end a run of rows where that saves work.
+/// With `winograd`, rows are tiles of outputs or, for BackwardFilter, channels
+/// of x.
 struct ContractionSchedule {
   /// Lanes of a vector: 4, 8 or 16 floats.
   int64_t vectorWidth = 8;
@@ -91,7 +93,7 @@ struct ContractionSchedule {
   int64_t tile = 6;
   int64_t tailTile = 4;
   /// Kernels of branches only: side of an output tile of Winograd's algorithm,
-  /// 0 for direct sums of products.
+  /// 2 or 4; 0 for direct sums of products.
   int64_t winograd = 0;
 
   bool operator==(const ContractionSchedule &other) const;
@@ -146,11 +148,6 @@ using EpilogueFn = llvm::function_ref<mlir::Value(
 ContractionSchedule chooseSchedule(const ContractionSpec &spec,
                                    int64_t vectorWidth,
                                    const ContractionExtents &extents = {});
-
-/// Reads the extents out of a kernel's dims.
-ContractionExtents contractionExtents(const ContractionSpec &spec,
-                                      const ContractionLayout &layout,
-                                      llvm::ArrayRef<int64_t> dims);
 
 /// Tasks, workspace and scratch for the kernel's dims.
 LaunchSizes contractionLaunch(const ContractionSpec &spec,
