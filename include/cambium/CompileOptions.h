@@ -11,7 +11,8 @@
 namespace cambium {
 
 /// What maps keep of their branches' values from forward to backward, unless
-/// they say it themselves by `keep`. Gradients are the same, bit by bit.
+/// they say it themselves by `keep`. Gradients are the same, bit by bit, unless
+/// branches share a parameter.
 enum class KeepPolicy {
   /// Mask for rectifiers, Recompute for other activations.
   Auto,

@@ -102,6 +102,12 @@ static LogicalResult verifySignature(LaunchOp launch, KernelOp kernel) {
     int64_t branches = *launch.getBranches();
     if (branches < 1)
       return launch.emitOpError("needs a branch");
+    // More branches than values cannot be, and counting them takes long.
+    int64_t values = launch.getOperands().size() + launch.getResults().size();
+    if (branches > values)
+      return launch.emitOpError()
+             << "has " << values << " operands and results, too few for "
+             << branches << " branches";
     repeatLast(taken, map.getTupleSize(), branches);
     repeatLast(yields, kernel.getNumEach(), branches);
   }

@@ -244,8 +244,9 @@ Border::Border(const Piece &piece) {
     if (map) {
       for (unsigned yield = 0; yield < map.getJoins().size(); ++yield)
         if (map.getJoin(yield) != Join::Each)
+          // Also where nobody reads it: then the map is there for its bits.
           if (Value joined = map.getResultsOf(yield).front();
-              !llvm::all_of(joined.getUsers(), inside))
+              joined.use_empty() || !llvm::all_of(joined.getUsers(), inside))
             outputs.insert(joined);
       continue;
     }

@@ -333,6 +333,8 @@ grow.kernel @k {
 func.func @f(%x: tensor<2x4xf32>) {
   // expected-error @+1 {{'grow.launch' op needs a branch}}
   %y = grow.launch @k(%x) branches 0 : (tensor<2x4xf32>) -> tensor<2x4xf32>
+  // expected-error @+1 {{'grow.launch' op has 2 operands and results, too few for 9223372036854775807 branches}}
+  %z = grow.launch @k(%x) branches 9223372036854775807 : (tensor<2x4xf32>) -> tensor<2x4xf32>
   return
 }
 

@@ -483,6 +483,13 @@ void addChainForms(std::vector<BranchForm> &forms) {
     });
     return b.unary("tanh #", b.bias(inner));
   }));
+  // Computed again for its bits alone: no gradient reads the sum.
+  forms.push_back(
+      single("nested_alone", image, [](Scope &b, const TextValue &in) {
+        return b.map("sum", {in}, 2, [](Scope &c, Inputs x) {
+          return c.relu(c.bias(c.conv(x[0], 3, 4)));
+        });
+      }));
 }
 
 std::vector<BranchForm> makeForms() {

@@ -30,7 +30,8 @@ def Grow_MapOp : Grow_Op<"map",
 
     `keep` says what backward finds of a branch's values: `mask` one sign bit an
     element, `recompute` nothing, `store` the values. Without it the pipeline's
-    option decides. All give the same gradients, bit by bit.
+    option decides. All give the same gradients, bit by bit, unless branches share
+    a parameter.
 
     Example:
 
