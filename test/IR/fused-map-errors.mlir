@@ -333,8 +333,22 @@ grow.kernel @k {
 func.func @f(%x: tensor<2x4xf32>) {
   // expected-error @+1 {{'grow.launch' op needs a branch}}
   %y = grow.launch @k(%x) branches 0 : (tensor<2x4xf32>) -> tensor<2x4xf32>
+  return
+}
+
+// -----
+
+grow.kernel @k {
+^bb0(%x: tensor<?x?xf32>, %w: tensor<?x?xf32>):
+  %y = grow.fused_map branches ? (%x) over (%w) join (sum) : (tensor<?x?xf32>, tensor<?x?xf32>) -> tensor<?x?xf32> {
+  ^bb0(%in: tensor<?x?xf32>, %p0: tensor<?x?xf32>):
+    grow.yield %in : tensor<?x?xf32>
+  }
+  grow.yield %y : tensor<?x?xf32>
+}
+func.func @f(%x: tensor<2x4xf32>) {
   // expected-error @+1 {{'grow.launch' op has 2 operands and results, too few for 9223372036854775807 branches}}
-  %z = grow.launch @k(%x) branches 9223372036854775807 : (tensor<2x4xf32>) -> tensor<2x4xf32>
+  %y = grow.launch @k(%x) branches 9223372036854775807 : (tensor<2x4xf32>) -> tensor<2x4xf32>
   return
 }
 
