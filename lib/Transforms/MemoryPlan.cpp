@@ -81,14 +81,8 @@ static int64_t alignUp(int64_t bytes) {
   return llvm::alignTo(bytes, kBufferAlignment);
 }
 
-int64_t assignOffsets(std::vector<Buffer> &buffers) {
-  std::vector<Buffer *> order;
-  for (Buffer &buffer : buffers)
-    order.push_back(&buffer);
-  // Of equal size, the one made first comes first: a plan is reproducible.
-  llvm::sort(order, [](Buffer *a, Buffer *b) {
-    return a->bytes != b->bytes ? a->bytes > b->bytes : a < b;
-  });
+/// Gives each buffer, in order, the lowest offset that is free for its life.
+static int64_t placeInOrder(ArrayRef<Buffer *> order) {
   // Placed buffers by offset, so that gaps are found in one sweep.
   std::vector<Buffer *> placed;
   int64_t arena = 0;
@@ -110,6 +104,30 @@ int64_t assignOffsets(std::vector<Buffer> &buffers) {
                   buffer);
   }
   return arena;
+}
+
+int64_t assignOffsets(std::vector<Buffer> &buffers) {
+  std::vector<Buffer *> order;
+  for (Buffer &buffer : buffers)
+    order.push_back(&buffer);
+  // Of equal size, the one made first comes first: a plan is reproducible.
+  llvm::sort(order, [](Buffer *a, Buffer *b) {
+    return a->bytes != b->bytes ? a->bytes > b->bytes : a < b;
+  });
+  int64_t arena = placeInOrder(order);
+  // A large buffer of a short life may take the place where two others would
+  // have fitted: see whether another one should choose before it.
+  constexpr size_t attempts = 16;
+  for (size_t i = 1; i < std::min(attempts, order.size()); ++i) {
+    std::vector<Buffer *> changed = order;
+    std::rotate(changed.begin(), changed.begin() + i, changed.begin() + i + 1);
+    int64_t smaller = placeInOrder(changed);
+    if (smaller >= arena)
+      continue;
+    arena = smaller;
+    order = std::move(changed);
+  }
+  return placeInOrder(order);
 }
 
 namespace {

@@ -65,7 +65,8 @@ inline constexpr int64_t kBufferAlignment = 64;
 
 /// Lowest offsets such that buffers whose lifetimes overlap do not; the largest
 /// buffer is placed first (greedy by size: Pisarchyk and Lee, "Efficient Memory
-/// Management for Deep Neural Net Inference", 2020). Returns the arena's size.
+/// Management for Deep Neural Net Inference", 2020), then others where that
+/// makes the arena smaller. Returns the arena's size.
 int64_t assignOffsets(std::vector<Buffer> &buffers);
 
 /// Plans a function of launches for a batch size.
