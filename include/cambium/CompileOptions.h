@@ -35,9 +35,23 @@ enum class ConvAlgorithm {
   Winograd
 };
 
+/// What contractions on CUDA devices multiply. Memory holds fp32 in each case,
+/// and sums are in fp32.
+enum class Precision {
+  /// The values as they are, on the CUDA cores.
+  Fp32,
+  /// Rounded to 10 bits of mantissa, on tensor cores.
+  Tf32,
+  /// Rounded to 7 bits of mantissa, on tensor cores.
+  Bf16
+};
+
 struct CompileOptions {
   KeepPolicy keep = KeepPolicy::Auto;
+  /// Host kernels; CUDA kernels are direct.
   ConvAlgorithm convAlgorithm = ConvAlgorithm::Auto;
+  /// CUDA kernels; host kernels compute in fp32.
+  Precision precision = Precision::Fp32;
 };
 
 } // namespace cambium

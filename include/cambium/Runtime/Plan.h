@@ -8,7 +8,7 @@
 #ifndef CAMBIUM_RUNTIME_PLAN_H
 #define CAMBIUM_RUNTIME_PLAN_H
 
-#include "cambium/Target/LLVM/LaunchSizes.h"
+#include "cambium/Target/Common/LaunchSizes.h"
 
 #include <cstdint>
 #include <string>

@@ -9,7 +9,7 @@
 #define CAMBIUM_TRANSFORMS_MEMORYPLAN_H
 
 #include "cambium/IR/Grow.h"
-#include "cambium/Target/LLVM/LaunchSizes.h"
+#include "cambium/Target/Common/LaunchSizes.h"
 
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/SmallVector.h"

@@ -16,13 +16,6 @@ namespace cambium {
 using Kind = ContractionSpec::Kind;
 using Join = BranchSpec::Join;
 
-bool isWinograd(const ContractionSpec &spec) {
-  return !spec.linear && spec.kernelH == 3 && spec.kernelW == 3 &&
-         spec.strideH == 1 && spec.strideW == 1 && spec.dilationH == 1 &&
-         spec.dilationW == 1 && spec.groups == 1 && spec.padTop <= 2 &&
-         spec.padBottom <= 2 && spec.padLeft <= 2 && spec.padRight <= 2;
-}
-
 ContractionSpec forwardSpec(ContractionSpec spec) {
   spec.kind = Kind::Forward;
   return spec;

@@ -14,32 +14,6 @@ using namespace llvm;
 
 namespace cambium {
 
-static auto fields(const ContractionSpec &spec) {
-  return std::tie(spec.kind, spec.linear, spec.kernelH, spec.kernelW,
-                  spec.strideH, spec.strideW, spec.padTop, spec.padBottom,
-                  spec.padLeft, spec.padRight, spec.dilationH, spec.dilationW,
-                  spec.groups);
-}
-
-bool ContractionSpec::operator==(const ContractionSpec &other) const {
-  return fields(*this) == fields(other);
-}
-
-std::string ContractionSpec::str() const {
-  std::string text;
-  raw_string_ostream stream(text);
-  stream << (linear ? "linear" : "conv2d")
-         << (kind == Kind::Forward        ? " forward"
-             : kind == Kind::BackwardData ? " backward-data"
-                                          : " backward-filter");
-  if (!linear)
-    stream << " kernel=" << kernelH << 'x' << kernelW << " stride=" << strideH
-           << 'x' << strideW << " pad=" << padTop << ',' << padBottom << ','
-           << padLeft << ',' << padRight << " dilation=" << dilationH << 'x'
-           << dilationW << " groups=" << groups;
-  return text;
-}
-
 static auto fields(const ContractionSchedule &schedule) {
   return std::tie(schedule.vectorWidth, schedule.vectors, schedule.tile,
                   schedule.tailTile, schedule.winograd);

@@ -12,9 +12,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "BranchBody.h"
 #include "BranchEmitter.h"
 #include "EmitUtils.h"
+#include "cambium/Target/Common/BranchBody.h"
 #include "cambium/Target/LLVM/KernelEmitter.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"

@@ -14,56 +14,6 @@ using namespace mlir;
 
 namespace cambium::grow {
 
-using Kind = ContractionSpec::Kind;
-
-template <typename Op>
-static FailureOr<ContractionSpec> convolutionSpec(Op op, Kind kind,
-                                                  Value filter) {
-  auto type = cast<RankedTensorType>(filter.getType());
-  if (type.isDynamicDim(0) || type.isDynamicDim(1))
-    return failure();
-  ContractionSpec spec;
-  spec.kind = kind;
-  spec.kernelH = type.getDimSize(0);
-  spec.kernelW = type.getDimSize(1);
-  spec.strideH = op.getStrides()[0];
-  spec.strideW = op.getStrides()[1];
-  auto [top, left, bottom, right] = expandPadding(op.getPadding());
-  spec.padTop = top;
-  spec.padLeft = left;
-  spec.padBottom = bottom;
-  spec.padRight = right;
-  spec.dilationH = op.getDilations()[0];
-  spec.dilationW = op.getDilations()[1];
-  spec.groups = op.getGroups();
-  return spec;
-}
-
-static FailureOr<ContractionSpec> linearSpec(Kind kind) {
-  ContractionSpec spec;
-  spec.kind = kind;
-  spec.linear = true;
-  return spec;
-}
-
-FailureOr<ContractionSpec> contractionSpec(Operation *op) {
-  using Result = FailureOr<ContractionSpec>;
-  return llvm::TypeSwitch<Operation *, Result>(op)
-      .Case([](Conv2DOp conv) {
-        return convolutionSpec(conv, Kind::Forward, conv.getFilter());
-      })
-      .Case([](Conv2DGradInputOp conv) {
-        return convolutionSpec(conv, Kind::BackwardData, conv.getFilter());
-      })
-      .Case([](Conv2DGradFilterOp conv) {
-        return convolutionSpec(conv, Kind::BackwardFilter, conv.getResult());
-      })
-      .Case([](LinearOp) { return linearSpec(Kind::Forward); })
-      .Case([](LinearGradInputOp) { return linearSpec(Kind::BackwardData); })
-      .Case([](LinearGradWeightOp) { return linearSpec(Kind::BackwardFilter); })
-      .Default(Result(failure()));
-}
-
 /// Launch sizes depend on the schedule, so a kernel must carry one.
 FailureOr<ContractionSchedule> scheduleOf(KernelOp kernel) {
   RegisterTileAttr attr = kernel.getScheduleAttr();

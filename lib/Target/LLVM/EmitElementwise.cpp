@@ -22,27 +22,6 @@ using namespace mlir;
 
 namespace cambium::grow {
 
-bool isElementwise(Operation *op) {
-  auto norm = dyn_cast<BatchNormOp>(op);
-  return isa<PointwiseOpInterface, WeightSumOp, WeightScaleOp>(op) ||
-         (norm && norm.getInference());
-}
-
-SmallVector<ChannelSource> channelSources(Operation *op) {
-  SmallVector<ChannelSource> sources;
-  if (auto norm = dyn_cast<BatchNormOp>(op)) {
-    double epsilon = norm.getEpsilon().convertToDouble();
-    sources.push_back({norm.getMean(), {}});
-    sources.push_back({norm.getScale(), norm.getVariance(), epsilon});
-    sources.push_back({norm.getShift(), {}});
-  } else if (auto pointwise = dyn_cast<PointwiseOpInterface>(op)) {
-    for (OpOperand &operand : op->getOpOperands())
-      if (pointwise.isChannelOperand(operand.getOperandNumber()))
-        sources.push_back({operand.get(), {}});
-  }
-  return sources;
-}
-
 Value channelFactor(KernelBuilder &k, Value vector, Value variance,
                     double epsilon) {
   if (!variance)

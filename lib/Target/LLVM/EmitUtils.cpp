@@ -16,35 +16,6 @@ using namespace mlir;
 
 namespace cambium::grow {
 
-Signature::Signature(KernelOp kernel) : body(&kernel.getBody().front()) {
-  auto append = [&](Type type) {
-    tensors.push_back(cast<RankedTensorType>(type));
-    firstDims.push_back(numDims);
-    numDims += tensors.back().getRank();
-  };
-  llvm::for_each(body->getArgumentTypes(), append);
-  llvm::for_each(body->getTerminator()->getOperandTypes(), append);
-}
-
-int64_t Signature::bufferOf(Value value) const {
-  if (auto argument = dyn_cast<BlockArgument>(value))
-    return argument.getArgNumber();
-  for (auto [i, yielded] :
-       llvm::enumerate(body->getTerminator()->getOperands()))
-    if (yielded == value)
-      return body->getNumArguments() + i;
-  return -1;
-}
-
-HostExtents::HostExtents(const Signature &signature, ArrayRef<int64_t> dims)
-    : dims(dims) {
-  for (auto [tensor, first] :
-       llvm::zip(signature.tensors, signature.firstDims)) {
-    auto shape = dims.slice(first, tensor.getRank());
-    shapes.emplace_back(shape.begin(), shape.end());
-  }
-}
-
 LaunchSizes flatLaunch(int64_t elements) {
   LaunchSizes sizes;
   sizes.tasks = {flatTasks(elements)};

@@ -10,8 +10,9 @@
 
 #include "KernelBuilder.h"
 #include "cambium/IR/Grow.h"
+#include "cambium/Target/Common/KernelBody.h"
+#include "cambium/Target/Common/LaunchSizes.h"
 #include "cambium/Target/LLVM/Contraction.h"
-#include "cambium/Target/LLVM/LaunchSizes.h"
 
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -25,51 +26,6 @@ using Values = llvm::SmallVector<mlir::Value>;
 inline constexpr int64_t flatBlock = 4096;
 /// Lanes of the widest vector. Sizes that the host computes assume it.
 inline constexpr int64_t maxVectorWidth = 16;
-
-/// A kernel's tensors in the order of its buffers: operands, then results.
-struct Signature {
-  explicit Signature(KernelOp kernel);
-
-  int64_t numBuffers() const { return static_cast<int64_t>(tensors.size()); }
-  /// The workspace is the last buffer.
-  int64_t workspace() const { return numBuffers(); }
-  /// The buffer of a value: an argument or a yielded value; -1 for others.
-  int64_t bufferOf(mlir::Value value) const;
-
-  llvm::SmallVector<mlir::RankedTensorType> tensors;
-  /// For each tensor, the place of its first extent in `dims`.
-  llvm::SmallVector<int64_t> firstDims;
-  int64_t numDims = 0;
-  mlir::Block *body;
-};
-
-/// Extents of a kernel's tensors, on the host (int64_t) or in the kernel (I64).
-template <typename Int> struct TensorExtents {
-  using Shape = llvm::SmallVector<Int, 4>;
-
-  Int product(int64_t buffer, size_t dropped) const {
-    Int result = 1;
-    for (const Int &extent : llvm::ArrayRef(shapes[buffer]).drop_back(dropped))
-      result = result * extent;
-    return result;
-  }
-  Int elements(int64_t buffer) const { return product(buffer, 0); }
-  /// The last extent, 1 for a scalar.
-  Int channels(int64_t buffer) const {
-    return shapes[buffer].empty() ? Int(1) : shapes[buffer].back();
-  }
-  /// Product of all extents but the last.
-  Int rows(int64_t buffer) const {
-    return product(buffer, shapes[buffer].empty() ? 0 : 1);
-  }
-
-  std::vector<Shape> shapes;
-};
-
-struct HostExtents : TensorExtents<int64_t> {
-  HostExtents(const Signature &signature, llvm::ArrayRef<int64_t> dims);
-  llvm::ArrayRef<int64_t> dims;
-};
 
 /// A kernel while it is emitted, phase by phase.
 class KernelEmission {
@@ -172,26 +128,6 @@ LaunchSizes flatLaunch(int64_t elements);
 //===----------------------------------------------------------------------===//
 // Elementwise operations
 //===----------------------------------------------------------------------===//
-
-/// A vector over channels that elementwise operations read: an argument, or for
-/// normalisation scale / sqrt(variance + epsilon).
-struct ChannelSource {
-  mlir::Value vector, variance;
-  double epsilon = 0.0;
-
-  /// False if the body computes one of the vectors itself.
-  bool isArgument() const {
-    return llvm::isa<mlir::BlockArgument>(vector) &&
-           (!variance || llvm::isa<mlir::BlockArgument>(variance));
-  }
-  bool operator==(const ChannelSource &other) const {
-    return vector == other.vector && variance == other.variance &&
-           epsilon == other.epsilon;
-  }
-};
-
-/// The channel sources of an elementwise operation.
-llvm::SmallVector<ChannelSource> channelSources(mlir::Operation *op);
 
 /// Values of a body's tensors at one place, a vector each. Results of
 /// elementwise operations are computed on demand, where the builder stands.

@@ -19,11 +19,6 @@ using namespace mlir;
 
 namespace cambium::grow {
 
-bool isContraction(Operation *op) {
-  return isa<Conv2DOp, LinearOp, Conv2DGradInputOp, LinearGradInputOp,
-             Conv2DGradFilterOp, LinearGradWeightOp>(op);
-}
-
 /// The form of a kernel that is one operation on its arguments.
 static FailureOr<KernelForm>
 singleForm(KernelOp kernel, const Signature &signature, Operation *op) {

@@ -36,22 +36,6 @@
 
 namespace cambium {
 
-struct BranchSpec {
-  /// How the results of Forward and BackwardData meet. Each branch of a
-  /// BackwardFilter has its own.
-  enum class Join { Sum, Mean, Concat };
-
-  ContractionSpec contraction;
-  Join join = Join::Sum;
-  /// BackwardData, BackwardFilter: the gradient hook takes the accumulators of
-  /// the forward contraction, which are computed again. They have the bits that
-  /// the Forward kernel with the same schedule gave.
-  bool recompute = false;
-  /// BackwardFilter: number of vectors for each branch whose sums over all
-  /// pixels are results.
-  int64_t sums = 0;
-};
-
 /// A place in `buffers`: absolute, or for what each branch has its own of, the
 /// place among the branch's pointers.
 struct BranchSlot {
@@ -145,10 +129,6 @@ LaunchSizes branchesLaunch(const BranchSpec &spec,
                            const ContractionSchedule &schedule,
                            const BranchLayout &layout,
                            llvm::ArrayRef<int64_t> dims);
-
-/// True for contractions that Winograd's algorithm computes: windows of 3x3
-/// with stride and dilation 1, padding of at most 2, and one group.
-bool isWinograd(const ContractionSpec &spec);
 
 } // namespace cambium
 

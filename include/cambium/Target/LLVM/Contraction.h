@@ -38,7 +38,8 @@
 #ifndef CAMBIUM_TARGET_LLVM_CONTRACTION_H
 #define CAMBIUM_TARGET_LLVM_CONTRACTION_H
 
-#include "cambium/Target/LLVM/LaunchSizes.h"
+#include "cambium/Target/Common/ContractionSpec.h"
+#include "cambium/Target/Common/LaunchSizes.h"
 #include "mlir/IR/Value.h"
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
@@ -52,34 +53,6 @@ class OpBuilder;
 } // namespace mlir
 
 namespace cambium {
-
-/// What a contraction computes. Positions outside the input count as zeros.
-struct ContractionSpec {
-  enum class Kind { Forward, BackwardData, BackwardFilter };
-
-  Kind kind = Kind::Forward;
-  /// Tensors have two dimensions; the window fields keep their defaults.
-  bool linear = false;
-  int64_t kernelH = 1, kernelW = 1;
-  int64_t strideH = 1, strideW = 1;
-  int64_t padTop = 0, padBottom = 0, padLeft = 0, padRight = 0;
-  int64_t dilationH = 1, dilationW = 1;
-  int64_t groups = 1;
-
-  bool operator==(const ContractionSpec &other) const;
-  bool operator!=(const ContractionSpec &other) const {
-    return !(*this == other);
-  }
-  /// All fields as text, equal for equal specs only; serves as a cache key.
-  std::string str() const;
-};
-
-/// Extents of x, w and y. In chooseSchedule, -1 means not known yet.
-struct ContractionExtents {
-  int64_t batch = -1;
-  int64_t inH = -1, inW = -1, inC = -1;
-  int64_t outH = -1, outW = -1, outC = -1;
-};
 
 /// The register tile: `tile` rows by `vectors` vectors of accumulators. Rows
 /// are output pixels (Forward, BackwardData) or filter taps (BackwardFilter);

@@ -49,8 +49,9 @@
 #define CAMBIUM_TARGET_LLVM_KERNELEMITTER_H
 
 #include "cambium/IR/Grow.h"
+#include "cambium/Target/Common/KernelBody.h"
+#include "cambium/Target/Common/LaunchSizes.h"
 #include "cambium/Target/LLVM/BranchContraction.h"
-#include "cambium/Target/LLVM/LaunchSizes.h"
 #include "mlir/IR/BuiltinOps.h"
 
 namespace cambium::grow {
@@ -62,44 +63,6 @@ inline constexpr int64_t optimizerRates = 8;
 inline bool isVectorWidth(int64_t width) {
   return width == 4 || width == 8 || width == 16;
 }
-
-/// True for convolutions, linear layers and their gradients.
-bool isContraction(mlir::Operation *op);
-
-/// True for operations computed element by element: any number of them may
-/// share a kernel, also with a contraction.
-bool isElementwise(mlir::Operation *op);
-
-/// The contraction that a convolution, a linear layer or a gradient of one
-/// computes. Fails, without a diagnostic, for other operations and for windows
-/// that are not static.
-mlir::FailureOr<ContractionSpec> contractionSpec(mlir::Operation *op);
-
-/// What a kernel over branches computes for the map's body, whatever its number
-/// of branches and its extents. A body is
-///
-///   * elementwise operations on inputs, then a contraction with a filter that
-///     is the branch's own, then elementwise operations, of which one result is
-///     joined by sum, mean or concat and any others are stored for each branch;
-///   * the same with a contraction for the gradient of an input, whose incoming
-///     gradient elementwise operations compute;
-///   * elementwise operations, then a contraction for the gradient of a filter
-///     and `grow.channel_sum`s, whose results are those of each branch.
-///
-/// Gradients may take the result of the forward contraction with the same
-/// window, input and filter, which is computed again. Bits need a contraction
-/// of one group. Fails, without a diagnostic, for all other bodies; emitKernel
-/// says what they lack.
-mlir::FailureOr<BranchSpec> branchSpec(FusedMapOp map);
-
-/// The contraction that `branchSpec(map)->contraction` describes; null for maps
-/// without a spec.
-mlir::Operation *branchContraction(FusedMapOp map);
-
-/// True if the map's kernel can have a schedule with `winograd`: see
-/// isWinograd. Input gradients must be joined by sum or mean, and what follows
-/// their contraction must be linear and the same for all branches.
-bool takesWinograd(FusedMapOp map);
 
 /// Lanes that the schedule of the map's kernel must have on a machine with
 /// vectors of `vectorWidth`: bits are stored in bytes.

@@ -5,9 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "BranchBody.h"
-#include "EmitUtils.h"
-#include "cambium/Target/LLVM/KernelEmitter.h"
+#include "cambium/Target/Common/BranchBody.h"
 
 #include "mlir/IR/TypeUtilities.h"
 #include "llvm/ADT/SetVector.h"

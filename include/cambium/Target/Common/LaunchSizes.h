@@ -5,18 +5,26 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef CAMBIUM_TARGET_LLVM_LAUNCHSIZES_H
-#define CAMBIUM_TARGET_LLVM_LAUNCHSIZES_H
+#ifndef CAMBIUM_TARGET_COMMON_LAUNCHSIZES_H
+#define CAMBIUM_TARGET_COMMON_LAUNCHSIZES_H
 
 #include <cstdint>
 #include <vector>
 
 namespace cambium {
 
-/// What the executor must provide to launch a host kernel on given extents.
+/// What the executor must provide to launch a kernel on given extents.
 struct LaunchSizes {
-  /// Number of tasks of each phase. Phases run in order with a barrier between
-  /// them; the tasks of one phase are independent of each other.
+  /// A thread block of a CUDA kernel.
+  struct Block {
+    int threads = 0;
+    /// Dynamic shared memory.
+    int64_t sharedBytes = 0;
+  };
+
+  /// Number of tasks of each phase; on a CUDA device, of thread blocks. Phases
+  /// run in order with a barrier between them; the tasks of one phase are
+  /// independent of each other.
   std::vector<int64_t> tasks;
   /// The phases run this many times, so that a workspace for some branches
   /// serves all: in round r, phase p runs the tasks from r * tasks[p] on.
@@ -25,8 +33,10 @@ struct LaunchSizes {
   int64_t workspaceBytes = 0;
   /// Size of each thread's private scratch memory.
   int64_t scratchBytes = 0;
+  /// The thread block of each phase; empty for the host.
+  std::vector<Block> blocks;
 };
 
 } // namespace cambium
 
-#endif // CAMBIUM_TARGET_LLVM_LAUNCHSIZES_H
+#endif // CAMBIUM_TARGET_COMMON_LAUNCHSIZES_H

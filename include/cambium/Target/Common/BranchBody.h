@@ -5,11 +5,10 @@
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef CAMBIUM_LIB_TARGET_LLVM_BRANCHBODY_H
-#define CAMBIUM_LIB_TARGET_LLVM_BRANCHBODY_H
+#ifndef CAMBIUM_TARGET_COMMON_BRANCHBODY_H
+#define CAMBIUM_TARGET_COMMON_BRANCHBODY_H
 
-#include "cambium/IR/Grow.h"
-#include "cambium/Target/LLVM/BranchContraction.h"
+#include "cambium/Target/Common/KernelBody.h"
 
 namespace cambium::grow {
 
@@ -74,4 +73,4 @@ bool usesBits(FusedMapOp map);
 
 } // namespace cambium::grow
 
-#endif // CAMBIUM_LIB_TARGET_LLVM_BRANCHBODY_H
+#endif // CAMBIUM_TARGET_COMMON_BRANCHBODY_H
