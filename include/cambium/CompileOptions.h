@@ -46,6 +46,12 @@ enum class Precision {
   Bf16
 };
 
+/// "fp32", "tf32" or "bf16".
+const char *precisionName(Precision precision);
+
+/// What kernels are made for.
+enum class TargetKind { Host, Cuda };
+
 struct CompileOptions {
   KeepPolicy keep = KeepPolicy::Auto;
   /// Host kernels; CUDA kernels are direct.

@@ -95,3 +95,27 @@ FailureOr<Real> cambium::grow::parseReal(AsmParser &parser) {
 void cambium::grow::printReal(AsmPrinter &printer, double value) {
   printer.printFloat(APFloat(value));
 }
+
+FailureOr<cambium::Precision> cambium::grow::parsePrecision(AsmParser &parser) {
+  StringRef name;
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseKeyword(&name))
+    return failure();
+  for (Precision precision :
+       {Precision::Fp32, Precision::Tf32, Precision::Bf16})
+    if (name == precisionName(precision))
+      return precision;
+  return parser.emitError(loc, "expected fp32, tf32 or bf16");
+}
+
+const char *cambium::precisionName(Precision precision) {
+  switch (precision) {
+  case Precision::Fp32:
+    return "fp32";
+  case Precision::Tf32:
+    return "tf32";
+  case Precision::Bf16:
+    return "bf16";
+  }
+  llvm_unreachable("all precisions are covered");
+}

@@ -12,6 +12,11 @@
 using namespace mlir;
 using namespace cambium::grow;
 
+void KernelOp::build(OpBuilder &builder, OperationState &state,
+                     StringRef name) {
+  build(builder, state, name, RegisterTileAttr(), BlockTileAttr());
+}
+
 std::string KernelOp::getContent() {
   OwningOpRef<KernelOp> copy(cast<KernelOp>(getOperation()->clone()));
   copy->setSymName("kernel");

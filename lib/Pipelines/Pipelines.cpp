@@ -40,8 +40,8 @@ void buildGradientsPipeline(OpPassManager &pm, const PipelineOptions &options) {
 void buildKernelsPipeline(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
-  pm.addPass(
-      createGrowFormKernels({options.vectorWidth, options.convAlgorithm}));
+  pm.addPass(createGrowFormKernels({options.vectorWidth, options.convAlgorithm,
+                                    options.target, options.precision}));
 }
 
 void buildTrainPipeline(OpPassManager &pm, const PipelineOptions &options) {

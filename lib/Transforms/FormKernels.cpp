@@ -7,6 +7,7 @@
 
 #include "BranchTags.h"
 #include "cambium/IR/Grow.h"
+#include "cambium/Target/CUDA/CudaEmitter.h"
 #include "cambium/Target/LLVM/KernelEmitter.h"
 #include "cambium/Transforms/MemoryPlan.h"
 #include "cambium/Transforms/Passes.h"
@@ -133,8 +134,8 @@ private:
   DenseMap<Operation *, Piece *> owner;
 };
 
-/// The schedule that suits a contraction's extents.
-ContractionSchedule scheduleFor(Operation *op, int64_t vectorWidth) {
+/// The extents of a contraction, as far as they are known.
+ContractionExtents extentsOf(Operation *op) {
   Value input = op->getOperand(0), output = op->getResult(0);
   if (isa<Conv2DGradInputOp, LinearGradInputOp>(op))
     std::swap(input, output);
@@ -155,9 +156,18 @@ ContractionSchedule scheduleFor(Operation *op, int64_t vectorWidth) {
     extents.outH = known(y[1]);
     extents.outW = known(y[2]);
   }
+  return extents;
+}
+
+ContractionSpec specOf(Operation *op) {
   FailureOr<ContractionSpec> spec = contractionSpec(op);
   assert(succeeded(spec) && "contractions have static windows");
-  return chooseSchedule(*spec, vectorWidth, extents);
+  return *spec;
+}
+
+/// The schedule that suits a contraction's extents.
+ContractionSchedule scheduleFor(Operation *op, int64_t vectorWidth) {
+  return chooseSchedule(specOf(op), vectorWidth, extentsOf(op));
 }
 
 RegisterTileAttr toAttribute(MLIRContext *context,
@@ -337,7 +347,7 @@ KernelOp Outliner::kernelOf(const Piece &piece, const Border &border) {
   FusedMapOp map = piece.fusedMap();
   OpBuilder builder(module.getContext());
   OwningOpRef<KernelOp> kernel(
-      KernelOp::create(builder, head->getLoc(), "kernel", RegisterTileAttr()));
+      KernelOp::create(builder, head->getLoc(), "kernel"));
   Block &body = kernel->getBody().emplaceBlock();
   IRMapping mapping;
   for (Value input : border.inputs)
@@ -360,7 +370,12 @@ KernelOp Outliner::kernelOf(const Piece &piece, const Border &border) {
     for (Value result : eachResults(map, 0))
       yielded.push_back(mapping.lookup(result));
   YieldOp::create(builder, piece.ops.back()->getLoc(), yielded);
-  if (piece.contraction)
+  if (piece.contraction && options.target == TargetKind::Cuda) {
+    Operation *anchor = map ? branchContraction(map) : head;
+    kernel->setBlocksAttr(chooseBlockTile(module.getContext(), specOf(anchor),
+                                          extentsOf(anchor),
+                                          options.precision));
+  } else if (piece.contraction)
     kernel->setScheduleAttr(toAttribute(
         module.getContext(), map ? branchSchedule(map, options)
                                  : scheduleFor(head, options.vectorWidth)));
@@ -397,8 +412,7 @@ KernelOp Outliner::optimizerKernel(Location loc, RankedTensorType gradient,
                                    Attribute optimizer, bool sum,
                                    bool accumulate) {
   OpBuilder builder(module.getContext());
-  OwningOpRef<KernelOp> kernel(
-      KernelOp::create(builder, loc, "kernel", RegisterTileAttr()));
+  OwningOpRef<KernelOp> kernel(KernelOp::create(builder, loc, "kernel"));
   Block &body = kernel->getBody().emplaceBlock();
   SmallVector<int64_t> shape(gradient.getRank(), ShapedType::kDynamic);
   Value argument = body.addArgument(gradient.clone(shape), loc);
@@ -533,7 +547,8 @@ struct FormKernels : impl::GrowFormKernelsBase<FormKernels> {
           << " floats are not possible; 4, 8 and 16 are";
       return signalPassFailure();
     }
-    Outliner outliner(getOperation(), {vectorWidth, convAlgorithm});
+    Outliner outliner(getOperation(),
+                      {vectorWidth, convAlgorithm, target, precision});
     for (auto func : getOperation().getOps<func::FuncOp>()) {
       if (func.isDeclaration())
         continue;

@@ -8,6 +8,7 @@
 #include "cambium/Transforms/MemoryPlan.h"
 
 #include "cambium/IR/Grow.h"
+#include "cambium/Target/CUDA/CudaEmitter.h"
 #include "cambium/Target/LLVM/KernelEmitter.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -135,7 +136,10 @@ namespace {
 /// Collects launches, buffers and lifetimes of one function.
 class Planner {
 public:
-  Planner(func::FuncOp func, int64_t batch) : func(func) { plan.batch = batch; }
+  Planner(func::FuncOp func, int64_t batch, TargetKind target)
+      : func(func), target(target) {
+    plan.batch = batch;
+  }
 
   FailureOr<MemoryPlan> run() {
     auto launches = llvm::to_vector(func.getOps<LaunchOp>());
@@ -160,6 +164,7 @@ private:
   void categorize();
 
   func::FuncOp func;
+  const TargetKind target;
   MemoryPlan plan;
   DenseMap<Operation *, int64_t> position;
 };
@@ -196,7 +201,9 @@ LogicalResult Planner::add(LaunchOp op, KernelOp kernel) {
     launch.dims.push_back(op.getUpdates()->size());
   if (op.getBranches())
     launch.dims.push_back(*op.getBranches());
-  FailureOr<LaunchSizes> sizes = launchSizes(kernel, launch.dims);
+  FailureOr<LaunchSizes> sizes = target == TargetKind::Cuda
+                                     ? cudaLaunchSizes(kernel, launch.dims)
+                                     : launchSizes(kernel, launch.dims);
   if (failed(sizes))
     return failure();
   launch.sizes = *sizes;
@@ -274,10 +281,11 @@ static LogicalResult checkPlannable(func::FuncOp func) {
   return success();
 }
 
-FailureOr<MemoryPlan> planMemory(func::FuncOp func, int64_t batch) {
+FailureOr<MemoryPlan> planMemory(func::FuncOp func, int64_t batch,
+                                 TargetKind target) {
   if (failed(checkPlannable(func)))
     return failure();
-  return Planner(func, batch).run();
+  return Planner(func, batch, target).run();
 }
 
 } // namespace cambium::grow

@@ -89,7 +89,7 @@ struct PlanMemory : impl::GrowPlanMemoryBase<PlanMemory> {
     for (auto func : getOperation().getOps<func::FuncOp>()) {
       if (func.isDeclaration())
         continue;
-      FailureOr<MemoryPlan> plan = planMemory(func, batch);
+      FailureOr<MemoryPlan> plan = planMemory(func, batch, target);
       if (failed(plan))
         return signalPassFailure();
       annotate(func, *plan);

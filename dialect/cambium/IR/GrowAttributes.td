@@ -122,6 +122,31 @@ def Grow_RegisterTileAttr : Grow_Attr<"RegisterTile", "register_tile"> {
   let assemblyFormat = "`<` struct(params) `>`";
 }
 
+def Grow_PrecisionParameter : AttrParameter<"::cambium::Precision",
+    "what contractions multiply: fp32, tf32 or bf16"> {
+  let parser = "::cambium::grow::parsePrecision($_parser)";
+  let printer = "$_printer << ::cambium::precisionName($_self)";
+}
+
+def Grow_BlockTileAttr : Grow_Attr<"BlockTile", "block_tile"> {
+  let summary = "How a contraction kernel uses the thread blocks of a GPU";
+  let description = [{
+    A block of `warps_m` times `warps_n` warps computes `m` rows by `n` columns
+    of the product, `k` of the summed index at a time, with `stages` such pieces
+    on their way into shared memory. Rows are output pixels, or for the gradient
+    of a filter its taps and input channels. The pixels are a patch of one image,
+    `patch_h` rows of `patch_w`, whose inputs stay in shared memory for all taps
+    and branches; with `patch_h = 0` they are any `m` pixels in order, gathered
+    for each tap.
+  }];
+  let parameters = (ins "int64_t":$m, "int64_t":$n, "int64_t":$k,
+                        "int64_t":$warps_m, "int64_t":$warps_n,
+                        "int64_t":$stages, "int64_t":$patch_h,
+                        "int64_t":$patch_w,
+                        Grow_PrecisionParameter:$precision);
+  let assemblyFormat = "`<` struct(params) `>`";
+}
+
 //===----------------------------------------------------------------------===//
 // Enums
 //===----------------------------------------------------------------------===//

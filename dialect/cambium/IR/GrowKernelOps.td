@@ -14,7 +14,8 @@ def Grow_KernelOp : Grow_Op<"kernel",
     [Symbol, IsolatedFromAbove, SingleBlock]> {
   let summary = "A fused piece of a step that is compiled as one";
   let description = [{
-    The body is what the kernel computes; the schedule says how. Extents that the
+    The body is what the kernel computes; `schedule` says how on a host, `blocks`
+    how on a CUDA device. Extents that the
     machine code takes at run time are dynamic in the body's types, so kernels
     that differ in nothing else are the same text, and are compiled once.
 
@@ -35,11 +36,14 @@ def Grow_KernelOp : Grow_Op<"kernel",
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name,
-                       OptionalAttr<Grow_RegisterTileAttr>:$schedule);
+                       OptionalAttr<Grow_RegisterTileAttr>:$schedule,
+                       OptionalAttr<Grow_BlockTileAttr>:$blocks);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = [{
-    $sym_name (`schedule` $schedule^)? attr-dict-with-keyword $body
+    $sym_name (`schedule` $schedule^)? (`blocks` $blocks^)?
+    attr-dict-with-keyword $body
   }];
+  let builders = [OpBuilder<(ins "::llvm::StringRef":$name)>];
   let extraClassDeclaration = [{
     /// The kernel's text under a common name: equal kernels have equal text.
     std::string getContent();

@@ -145,7 +145,14 @@ def GrowFormKernels : Pass<"grow-form-kernels", "::mlir::ModuleOp"> {
     Option<"convAlgorithm", "conv-algorithm", "::cambium::ConvAlgorithm",
            "::cambium::ConvAlgorithm::Auto",
            "How kernels over branches compute 3x3 convolutions",
-           "::cambium::grow::convAlgorithmValues()">];
+           "::cambium::grow::convAlgorithmValues()">,
+    Option<"target", "target", "::cambium::TargetKind",
+           "::cambium::TargetKind::Host", "What the kernels are made for",
+           "::cambium::grow::targetKindValues()">,
+    Option<"precision", "precision", "::cambium::Precision",
+           "::cambium::Precision::Fp32",
+           "What contractions on a CUDA device multiply",
+           "::cambium::grow::precisionValues()">];
   let statistics = [
     Statistic<"numKernels", "kernels", "Distinct kernels">,
     Statistic<"numLaunches", "launches", "Kernel launches">,
@@ -163,6 +170,9 @@ def GrowPlanMemory : Pass<"grow-plan-memory", "::mlir::ModuleOp"> {
   }];
   let options = [
     Option<"batch", "batch", "int64_t", "1", "Batch size to plan for">,
+    Option<"target", "target", "::cambium::TargetKind",
+           "::cambium::TargetKind::Host", "What the kernels were made for",
+           "::cambium::grow::targetKindValues()">,
     Option<"print", "print", "bool", "false",
            "Print a table of buffers, lifetimes and peak to standard error">];
   let statistics = [
@@ -183,6 +193,19 @@ def GrowLowerToLLVM : Pass<"grow-lower-to-llvm", "::mlir::ModuleOp"> {
     "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
     "::mlir::LLVM::LLVMDialect", "::mlir::math::MathDialect",
     "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+}
+
+def GrowLowerToEmitC : Pass<"grow-lower-to-emitc", "::mlir::ModuleOp"> {
+  let summary = "Lowers kernels to EmitC, for CUDA devices";
+  let description = [{
+    Replaces each `grow.kernel` by the `__global__` functions of its phases and
+    the device functions that they need, and removes everything else from the
+    module. `cambium-translate --grow-to-cuda` prints the result as CUDA C++.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect",
+                           "::mlir::emitc::EmitCDialect",
+                           "::mlir::func::FuncDialect",
+                           "::mlir::math::MathDialect"];
 }
 
 #endif // CAMBIUM_TRANSFORMS_PASSES

@@ -13,6 +13,7 @@
 #ifndef CAMBIUM_IR_GROW_H
 #define CAMBIUM_IR_GROW_H
 
+#include "cambium/CompileOptions.h"
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinAttributes.h"
@@ -59,6 +60,8 @@ struct Real {
 
 mlir::FailureOr<Real> parseReal(mlir::AsmParser &parser);
 void printReal(mlir::AsmPrinter &printer, double value);
+
+mlir::FailureOr<Precision> parsePrecision(mlir::AsmParser &parser);
 
 } // namespace cambium::grow
 

@@ -25,6 +25,7 @@ struct PipelineOptions : mlir::PassPipelineOptions<PipelineOptions> {
   explicit PipelineOptions(const CompileOptions &compile) {
     keep = compile.keep;
     convAlgorithm = compile.convAlgorithm;
+    precision = compile.precision;
   }
 
   Option<std::string> loss{*this, "loss",
@@ -45,6 +46,13 @@ struct PipelineOptions : mlir::PassPipelineOptions<PipelineOptions> {
       *this, "conv-algorithm",
       llvm::cl::desc("How kernels over branches compute 3x3 convolutions"),
       llvm::cl::init(ConvAlgorithm::Auto), convAlgorithmValues()};
+  Option<TargetKind> target{
+      *this, "target", llvm::cl::desc("What the kernels are made for"),
+      llvm::cl::init(TargetKind::Host), targetKindValues()};
+  Option<Precision> precision{
+      *this, "precision",
+      llvm::cl::desc("What contractions on a CUDA device multiply"),
+      llvm::cl::init(Precision::Fp32), precisionValues()};
 };
 
 /// `grow-simplify`: calls inlined, linear branches collapsed, the other maps

@@ -69,8 +69,10 @@ inline constexpr int64_t kBufferAlignment = 64;
 /// makes the arena smaller. Returns the arena's size.
 int64_t assignOffsets(std::vector<Buffer> &buffers);
 
-/// Plans a function of launches for a batch size.
-mlir::FailureOr<MemoryPlan> planMemory(mlir::func::FuncOp func, int64_t batch);
+/// Plans a function of launches for a batch size. `target` is what its kernels
+/// were made for.
+mlir::FailureOr<MemoryPlan> planMemory(mlir::func::FuncOp func, int64_t batch,
+                                       TargetKind target = TargetKind::Host);
 
 /// The value whose memory a reshape or flatten shows.
 mlir::Value viewedValue(mlir::Value value);

@@ -36,6 +36,19 @@ inline auto keepPolicyValues() {
       clEnumValN(KeepPolicy::Store, "store", "the values"));
 }
 
+inline auto targetKindValues() {
+  return llvm::cl::values(
+      clEnumValN(TargetKind::Host, "host", "this machine's processor"),
+      clEnumValN(TargetKind::Cuda, "cuda", "a CUDA device"));
+}
+
+inline auto precisionValues() {
+  return llvm::cl::values(
+      clEnumValN(Precision::Fp32, "fp32", "the values as they are"),
+      clEnumValN(Precision::Tf32, "tf32", "values of 10 bits of mantissa"),
+      clEnumValN(Precision::Bf16, "bf16", "values of 7 bits of mantissa"));
+}
+
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
 #include "cambium/Transforms/Passes.h.inc"

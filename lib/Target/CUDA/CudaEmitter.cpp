@@ -1,0 +1,173 @@
+//===- CudaEmitter.cpp - From grow.kernel to CUDA C++ ---------------------===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#include "cambium/Target/CUDA/CudaEmitter.h"
+#include "CudaEmission.h"
+
+#include "mlir/Dialect/EmitC/IR/EmitC.h"
+#include "mlir/Target/Cpp/CppEmitter.h"
+#include "llvm/ADT/StringExtras.h"
+
+#include <limits>
+
+using namespace mlir;
+
+namespace cambium::grow {
+
+/// The form of a kernel that is one operation on its arguments.
+static FailureOr<CudaForm>
+singleForm(KernelOp kernel, const Signature &signature, Operation *op) {
+  for (Value operand : op->getOperands())
+    if (!isa<BlockArgument>(operand))
+      return op->emitOpError("takes a tensor that the kernel computes itself; "
+                             "it must be an argument");
+  llvm::SmallPtrSet<Value, 4> yielded;
+  for (Value value : signature.body->getTerminator()->getOperands())
+    if (value.getDefiningOp() != op || !yielded.insert(value).second)
+      return kernel.emitOpError("must yield results of its operation, each "
+                                "at most once");
+  for (auto find : {cudaReductionForm, cudaPoolingForm, cudaLossForm,
+                    cudaShapeForm, cudaComposeForm})
+    if (CudaForm form = find(op, signature); form.emit)
+      return form;
+  return op->emitOpError("has no CUDA code; a kernel takes contractions, "
+                         "elementwise operations and gradients");
+}
+
+static FailureOr<CudaForm> findForm(KernelOp kernel,
+                                    const Signature &signature) {
+  auto ops = signature.body->without_terminator();
+  if (ops.empty())
+    return kernel.emitOpError("computes nothing");
+  if (kernel.getFusedMap())
+    return cudaBranchForm(kernel, signature);
+  if (signature.body->getTerminator()->getNumOperands() == 0 &&
+      llvm::none_of(ops, llvm::IsaPred<OptimizerOp>))
+    return kernel.emitOpError("yields nothing");
+  Operation *anchor = nullptr;
+  bool othersElementwise = true;
+  for (Operation &op : ops) {
+    if (isElementwise(&op))
+      continue;
+    othersElementwise &= !anchor;
+    anchor = &op;
+  }
+  if (!anchor)
+    return cudaElementwiseForm(kernel, signature);
+  if (isContraction(anchor) && othersElementwise)
+    return cudaContractionForm(kernel, signature, anchor);
+  if (!llvm::hasSingleElement(ops))
+    return anchor->emitOpError("cannot share a kernel with other operations");
+  if (auto optimizer = dyn_cast<OptimizerOp>(anchor)) {
+    if (signature.numBuffers() != 1)
+      return optimizer.emitOpError("takes the gradient as the kernel's only "
+                                   "argument");
+    return cudaOptimizerForm(optimizer);
+  }
+  return singleForm(kernel, signature, anchor);
+}
+
+CudaEmission::CudaEmission(OpBuilder &builder, KernelOp kernel,
+                           const Signature &signature, int64_t numBuffers,
+                           int64_t numDims)
+    : builder(builder), kernel(kernel), signature(signature),
+      numBuffers(numBuffers), numDims(numDims) {
+  for (char c : kernel.getSymName())
+    kernelName += llvm::isAlnum(c) ? c : '_';
+  if (llvm::isDigit(kernelName.front()))
+    kernelName.insert(0, "_");
+}
+
+void CudaEmission::include(StringRef header) {
+  std::string name = ("cambium/" + header).str();
+  Block *block = builder.getInsertionBlock();
+  for (auto include : block->getOps<emitc::IncludeOp>())
+    if (include.getInclude() == name)
+      return;
+  OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToStart(block);
+  emitc::IncludeOp::create(builder, kernel.getLoc(), name, false);
+}
+
+void CudaEmission::text(const Twine &lines) {
+  emitc::VerbatimOp::create(builder, kernel.getLoc(), lines.str());
+}
+
+void CudaEmission::phase(const Twine &comment, int threads, const Twine &body) {
+  std::string lines = "\n";
+  for (StringRef line : llvm::split(comment.str(), '\n'))
+    lines += ("// " + line).str() + "\n";
+  lines += "extern \"C\" __global__ void __launch_bounds__(" +
+           std::to_string(threads) + ")\n" + kernelName + "_phase" +
+           std::to_string(numPhases++) +
+           "(const __grid_constant__ cambium::Arguments<" +
+           std::to_string(std::max<int64_t>(numBuffers, 1)) + ", " +
+           std::to_string(std::max<int64_t>(numDims, 1)) +
+           "> args, const int firstTask) {\n" +
+           "  const int task = firstTask + static_cast<int>(blockIdx.x);\n";
+  for (StringRef line : llvm::split(body.str(), '\n'))
+    lines += ("  " + line).str() + "\n";
+  text(lines + "}");
+}
+
+LogicalResult emitCudaKernel(KernelOp kernel, ModuleOp into) {
+  Signature signature(kernel);
+  FailureOr<CudaForm> form = findForm(kernel, signature);
+  if (failed(form))
+    return failure();
+  into.getContext()->loadDialect<emitc::EmitCDialect>();
+  OpBuilder builder = OpBuilder::atBlockEnd(into.getBody());
+  int64_t buffers =
+      form->numBuffers >= 0 ? form->numBuffers : signature.numBuffers();
+  CudaEmission emission(builder, kernel, signature, buffers + form->workspace,
+                        signature.numDims + form->counted);
+  emission.include("Base.cuh");
+  form->emit(emission);
+  return success();
+}
+
+FailureOr<std::string> cudaSource(KernelOp kernel) {
+  OwningOpRef<ModuleOp> module(ModuleOp::create(kernel.getLoc()));
+  if (failed(emitCudaKernel(kernel, *module)))
+    return failure();
+  std::string source;
+  llvm::raw_string_ostream stream(source);
+  if (failed(printCuda(*module, stream)))
+    return failure();
+  return source;
+}
+
+LogicalResult printCuda(ModuleOp module, raw_ostream &os) {
+  return emitc::translateToCpp(module, os);
+}
+
+FailureOr<LaunchSizes> cudaLaunchSizes(KernelOp kernel,
+                                       ArrayRef<int64_t> dims) {
+  Signature signature(kernel);
+  FailureOr<CudaForm> form = findForm(kernel, signature);
+  if (failed(form))
+    return failure();
+  size_t expected = signature.numDims + form->counted;
+  if (dims.size() != expected)
+    return kernel.emitOpError()
+           << "takes " << expected << " extents, not " << dims.size();
+  constexpr int64_t most = std::numeric_limits<int32_t>::max();
+  for (int64_t extent : dims)
+    if (extent > most)
+      return kernel.emitOpError() << "has an extent of " << extent
+                                  << "; CUDA kernels take at most " << most;
+  LaunchSizes sizes = form->sizes(HostExtents(signature, dims));
+  assert(sizes.blocks.size() == sizes.tasks.size() && "each phase has a block");
+  for (int64_t tasks : sizes.tasks)
+    if (tasks > most / std::max<int64_t>(sizes.rounds, 1))
+      return kernel.emitOpError()
+             << "needs " << tasks << " thread blocks, more than a grid has; "
+             << "make the batch or the layer smaller";
+  return sizes;
+}
+
+} // namespace cambium::grow
