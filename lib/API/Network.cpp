@@ -1,4 +1,4 @@
-//===- Network.cpp - Networks and diagnostics at the public border --------===//
+//===- Network.cpp - Networks at the public border ------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -19,34 +19,6 @@
 using namespace mlir;
 using namespace cambium;
 using namespace cambium::internal;
-
-static const char *severityName(cambium::Diagnostic::Severity severity) {
-  switch (severity) {
-  case cambium::Diagnostic::Severity::Error:
-    return "error";
-  case cambium::Diagnostic::Severity::Warning:
-    return "warning";
-  case cambium::Diagnostic::Severity::Remark:
-    return "remark";
-  case cambium::Diagnostic::Severity::Note:
-    return "note";
-  }
-  return "";
-}
-
-std::string Error::format(const std::vector<cambium::Diagnostic> &diagnostics) {
-  std::string text;
-  for (const cambium::Diagnostic &diagnostic : diagnostics) {
-    if (!text.empty())
-      text += '\n';
-    if (!diagnostic.location.empty())
-      text += diagnostic.location + ": ";
-    if (diagnostics.size() > 1 || !diagnostic.location.empty())
-      text += std::string(severityName(diagnostic.severity)) + ": ";
-    text += diagnostic.message;
-  }
-  return text;
-}
 
 /// `file:line:column` of the first place in a text that the location names.
 static std::string describe(Location loc) {
