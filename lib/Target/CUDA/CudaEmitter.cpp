@@ -71,16 +71,21 @@ static FailureOr<CudaForm> findForm(KernelOp kernel,
   return singleForm(kernel, signature, anchor);
 }
 
+std::string cudaKernelName(KernelOp kernel) {
+  std::string name;
+  for (char c : kernel.getSymName())
+    name += llvm::isAlnum(c) ? c : '_';
+  if (llvm::isDigit(name.front()))
+    name.insert(0, "_");
+  return name;
+}
+
 CudaEmission::CudaEmission(OpBuilder &builder, KernelOp kernel,
                            const Signature &signature, int64_t numBuffers,
                            int64_t numDims)
     : builder(builder), kernel(kernel), signature(signature),
-      numBuffers(numBuffers), numDims(numDims) {
-  for (char c : kernel.getSymName())
-    kernelName += llvm::isAlnum(c) ? c : '_';
-  if (llvm::isDigit(kernelName.front()))
-    kernelName.insert(0, "_");
-}
+      numBuffers(numBuffers), numDims(numDims),
+      kernelName(cudaKernelName(kernel)) {}
 
 void CudaEmission::include(StringRef header) {
   std::string name = ("cambium/" + header).str();
@@ -162,6 +167,9 @@ FailureOr<LaunchSizes> cudaLaunchSizes(KernelOp kernel,
                                   << "; CUDA kernels take at most " << most;
   LaunchSizes sizes = form->sizes(HostExtents(signature, dims));
   assert(sizes.blocks.size() == sizes.tasks.size() && "each phase has a block");
+  // The kernel's arguments have a place for it, whatever the extents.
+  if (form->workspace)
+    sizes.workspaceBytes = std::max<int64_t>(sizes.workspaceBytes, 1);
   for (int64_t tasks : sizes.tasks)
     if (tasks > most / std::max<int64_t>(sizes.rounds, 1))
       return kernel.emitOpError()

@@ -43,6 +43,9 @@ namespace cambium::grow {
 /// dialects are loaded.
 mlir::LogicalResult emitCudaKernel(KernelOp kernel, mlir::ModuleOp into);
 
+/// The kernel's name in CUDA C++: its functions are <name>_phase<n>.
+std::string cudaKernelName(KernelOp kernel);
+
 /// The kernel as a translation unit for NVRTC or nvcc, which needs
 /// deviceHeaders().
 mlir::FailureOr<std::string> cudaSource(KernelOp kernel);
