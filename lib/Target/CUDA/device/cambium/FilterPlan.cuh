@@ -13,10 +13,12 @@
 #ifndef CAMBIUM_DEVICE_FILTERPLAN_CUH
 #define CAMBIUM_DEVICE_FILTERPLAN_CUH
 
+#ifndef CAMBIUM_HOST_DEVICE
 #ifdef __CUDACC__
 #define CAMBIUM_HOST_DEVICE __host__ __device__
 #else
 #define CAMBIUM_HOST_DEVICE
+#endif
 #endif
 
 namespace cambium {
