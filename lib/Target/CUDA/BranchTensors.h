@@ -40,18 +40,17 @@ public:
     int64_t inputs = map.getInputs().size(), slices = map.getSlices().size();
     place.perBranch = index >= inputs + slices;
     place.sliced = !place.perBranch && index >= inputs;
-    place.buffer = place.perBranch
-                       ? index - inputs - slices
-                       : signature.bufferOf(map->getOperand(index));
+    place.buffer = place.perBranch ? index - inputs - slices
+                                   : signature.bufferOf(map->getOperand(index));
     return place;
   }
   /// What the map yields for each branch.
   HookBuffer eachResult(int64_t yield) {
     HookBuffer place = {kindOf(map.getYielded()[yield])};
-    place.buffer = tupleOperands +
-                   llvm::count_if(llvm::seq(yield), [&](int64_t i) {
-                     return map.getJoin(i) == Join::Each;
-                   });
+    place.buffer =
+        tupleOperands + llvm::count_if(llvm::seq(yield), [&](int64_t i) {
+          return map.getJoin(i) == Join::Each;
+        });
     place.perBranch = true;
     return place;
   }

@@ -9,7 +9,9 @@
 #define CAMBIUM_LIB_TARGET_CUDA_FILTERFORM_H
 
 #include "CudaEmission.h"
+#include "cambium/CompileOptions.h"
 #include "cambium/Target/Common/BranchBody.h"
+#include "device/cambium/FilterPlan.cuh"
 
 namespace cambium::grow {
 
@@ -23,6 +25,24 @@ mlir::FailureOr<CudaForm> cudaFilterForm(KernelOp kernel,
 mlir::FailureOr<CudaForm> cudaBranchFilterForm(KernelOp kernel,
                                                const Signature &signature,
                                                const BranchBody &body);
+
+/// True if pixels can be taken as a single row: the contraction of a linear
+/// layer.
+inline bool isFlat(const ContractionSpec &spec) {
+  return spec.linear ||
+         (spec.kernelH == 1 && spec.kernelW == 1 && spec.strideH == 1 &&
+          spec.strideW == 1 && spec.padTop == 0 && spec.padLeft == 0 &&
+          spec.padBottom == 0 && spec.padRight == 0);
+}
+
+/// A tile that suits the gradient and fits a block's shared memory. Unknown
+/// extents (-1) cost speed only. `sums`: see BranchSpec.
+FilterTile chooseFilterTile(const ContractionSpec &spec,
+                            const ContractionExtents &extents,
+                            Precision precision, int64_t sums);
+
+/// Shared memory of a block.
+int64_t filterSharedBytes(const FilterTile &tile, Precision precision);
 
 } // namespace cambium::grow
 

@@ -214,7 +214,7 @@ template <> struct FilterProduct<Bf16> : FilterTensorCore {
 ///     // x at a place, as the contraction reads it.
 ///     void input(args, place, Vec<N> &x);
 ///     // dy, and the vectors that are summed over pixels.
-///     void gradient(args, plan, place, Vec<N> &dy, Vec<N> (&sums)[...]);
+///     void gradient(args, place, Vec<N> &dy, Vec<N> (&sums)[...]);
 ///     // Passes on dw at a place: row of the filter and channels of dy.
 ///     void finish(args, place, Vec<N> &dw);
 ///     // Where the branch's sum number `index` goes.
@@ -430,7 +430,7 @@ private:
         place.branches = plan.extents.branches;
         place.lanes = minOf(left - channel, N);
         Vec<N> terms[S] = {};
-        Kernel::gradient(args, plan, place, dy, terms);
+        Kernel::gradient(args, place, dy, terms);
         if constexpr (sums > 0)
 #pragma unroll
           for (int s = 0; s < S; ++s)
