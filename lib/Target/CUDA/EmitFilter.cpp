@@ -10,7 +10,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "BranchTensors.h"
+#include "BranchBuffers.h"
 #include "FilterForm.h"
 
 using namespace mlir;
@@ -457,10 +457,7 @@ FailureOr<CudaForm> cudaFilterForm(KernelOp kernel, const Signature &signature,
                signature.firstDims[signature.bufferOf(k.gradient)],
                /*slicedGradient=*/false);
   auto place = [](Value value, int64_t buffer) {
-    bool vector = cast<RankedTensorType>(value.getType()).getRank() == 1;
-    return HookBuffer{vector ? HookBuffer::Kind::Channels
-                             : HookBuffer::Kind::Elements,
-                      buffer};
+    return HookBuffer{hookKind(value), buffer};
   };
   int64_t arguments = signature.body->getNumArguments();
   for (auto [index, yielded] :
@@ -483,20 +480,21 @@ FailureOr<CudaForm> cudaBranchFilterForm(KernelOp kernel,
     return body.recomputed->emitOpError("has no CUDA code in the gradient of a "
                                         "filter");
   FilterKernel &k = *started;
-  BranchTensors tensors(kernel, signature);
-  k.workspace = tensors.workspace();
-  k.branchesDim = tensors.branchesDim();
-  k.tupleSize = tensors.tupleSize();
-  k.addExtents(tensors.firstDim(body.input), tensors.firstDim(body.gradient),
-               tensors.at(body.gradient).sliced);
+  BranchBuffers buffers(kernel, signature);
+  k.workspace = buffers.numShared();
+  k.branchesDim = signature.numDims;
+  k.tupleSize = buffers.tupleSize();
+  KernelTensor gradient = buffers.argument(body.gradient);
+  k.addExtents(signature.firstDims[buffers.argument(body.input).tensor],
+               signature.firstDims[gradient.tensor], gradient.at.sliced);
   for (const BranchBody::Sum &sum : body.sums) {
     k.sums.push_back(sum.vector);
-    k.sumBuffers.push_back(tensors.eachResult(sum.yield));
+    k.sumBuffers.push_back(buffers.eachResult(sum.yield).at);
   }
   k.results.push_back(
-      {body.anchor->getResult(0), tensors.eachResult(body.joined)});
-  k.bufferOf = [tensors](BlockArgument argument) mutable {
-    return tensors.at(argument);
+      {body.anchor->getResult(0), buffers.eachResult(body.joined).at});
+  k.bufferOf = [buffers](BlockArgument argument) mutable {
+    return buffers.argument(argument).at;
   };
   CudaForm form = formOf(k);
   form.numBuffers = k.workspace;
