@@ -34,6 +34,14 @@ if(CAMBIUM_BUILD_TESTS)
   find_package(GTest REQUIRED CONFIG)
 endif()
 
+# What tools/setup installs on machines without CUDA's toolkit, for all presets;
+# else Cambium finds them itself.
+find_library(CAMBIUM_NVRTC_LIBRARY libnvrtc.so.13
+  PATHS ${PROJECT_SOURCE_DIR}/build/cuda/nvrtc/nvidia/cu13/lib NO_DEFAULT_PATH)
+find_program(CAMBIUM_NVDISASM nvdisasm
+  HINTS ${PROJECT_SOURCE_DIR}/build/cuda/nvdisasm/nvidia/cu13/bin
+        /usr/local/cuda/bin)
+
 find_package(benchmark QUIET CONFIG)
 option(CAMBIUM_BUILD_BENCH "Build the benchmarks" ${benchmark_FOUND})
 if(CAMBIUM_BUILD_BENCH)
