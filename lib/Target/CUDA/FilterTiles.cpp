@@ -61,7 +61,7 @@ static void chooseChannels(FilterTile &tile, int64_t inputs, int64_t outputs) {
   tile.inputs = llvm::PowerOf2Ceil(tile.inputs);
   bool few = taps * tile.inputs <= 9 * 32;
   tile.outputs = channelsOf(outputs, few ? 64 : 32);
-  constexpr int warpsWanted = 4;
+  constexpr int warpsWanted = 3;
   int best = std::numeric_limits<int>::max();
   int chosen = 1;
   for (int units : {3, 2, 1}) {
@@ -129,7 +129,7 @@ FilterTile chooseFilterTile(const ContractionSpec &spec,
   };
   bool flat = isFlat(spec);
   int64_t outH = flat ? 1 : extents.outH;
-  int64_t outW = flat ? -1 : extents.outW;
+  int64_t outW = flat ? 1 << 16 : extents.outW;
   chooseTaps(tile);
   // Two blocks on a multiprocessor, else one.
   for (int64_t limit : {80 << 10, 99 << 10})
