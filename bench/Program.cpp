@@ -104,12 +104,13 @@ std::unique_ptr<Jit> makeJit() {
 
 Program::Program(const std::string &text, Pipeline pipeline,
                  const CompileOptions &options)
-    : context(makeContext()), cache(makeJit()), executor(settings().threads) {
+    : context(makeContext()), cache(makeJit()), device(settings().threads) {
   OwningOpRef<ModuleOp> module =
       lower(text, pipeline, *context, vectorWidth(cache.isa()), options);
   addStored(store, *module, /*seed=*/0);
   Errors errors(*context);
-  program = errors.check(HostProgram::create(std::move(module), cache, store));
+  program =
+      errors.check(DeviceProgram::create(std::move(module), cache, store));
 }
 
 float *Program::values(const std::string &parameter) {
@@ -119,19 +120,19 @@ float *Program::values(const std::string &parameter) {
   return tensor->values->data();
 }
 
-HostProgram::Call Program::call(const std::string &function,
-                                const std::vector<TensorView> &inputs) {
+DeviceProgram::Call Program::call(const std::string &function,
+                                  const std::vector<TensorView> &inputs) {
   Errors errors(*context);
-  return errors.check(program->run(function, inputs, executor));
+  return errors.check(program->run(function, inputs, device));
 }
 
-const float *Program::result(const HostProgram::Call &call, size_t number) {
-  return static_cast<const float *>(executor.address(
+const float *Program::result(const DeviceProgram::Call &call, size_t number) {
+  return static_cast<const float *>(device.address(
       *call.plan, call.plan->plan.results[number].slot, call.inputs));
 }
 
-HostProgram::Call Program::callBefore(const HostProgram::Call &call,
-                                      size_t input) {
+DeviceProgram::Call Program::callBefore(const DeviceProgram::Call &call,
+                                        size_t input) {
   BoundPlan part = *call.plan;
   std::vector<Launch> &launches = part.plan.launches;
   auto reads = [&](const Slot &slot) {
@@ -148,7 +149,7 @@ HostProgram::Call Program::callBefore(const HostProgram::Call &call,
 }
 
 std::vector<Program::LaunchTime>
-Program::breakdown(const HostProgram::Call &call, int repeats) {
+Program::breakdown(const DeviceProgram::Call &call, int repeats) {
   std::vector<BoundPlan> singles;
   std::vector<LaunchTime> times;
   for (const Launch &launch : call.plan->plan.launches) {
@@ -162,7 +163,7 @@ Program::breakdown(const HostProgram::Call &call, int repeats) {
   for (int repeat = 0; repeat < repeats; ++repeat)
     for (size_t i = 0; i < singles.size(); ++i) {
       auto start = std::chrono::steady_clock::now();
-      executor.run(singles[i], call.inputs);
+      device.run(singles[i], call.inputs);
       std::chrono::duration<double> elapsed =
           std::chrono::steady_clock::now() - start;
       runs[i].push_back(elapsed.count());

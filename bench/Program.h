@@ -8,8 +8,9 @@
 #ifndef CAMBIUM_BENCH_PROGRAM_H
 #define CAMBIUM_BENCH_PROGRAM_H
 
-#include "cambium/API/HostProgram.h"
+#include "cambium/API/DeviceProgram.h"
 #include "cambium/CompileOptions.h"
+#include "cambium/Runtime/HostDevice.h"
 
 #include <deque>
 #include <map>
@@ -36,16 +37,16 @@ public:
 
   /// Runs a function once; the call can be repeated as often as its inputs
   /// live.
-  HostProgram::Call call(const std::string &function,
-                         const std::vector<TensorView> &inputs);
-  void repeat(const HostProgram::Call &call) {
-    executor.run(*call.plan, call.inputs);
+  DeviceProgram::Call call(const std::string &function,
+                           const std::vector<TensorView> &inputs);
+  void repeat(const DeviceProgram::Call &call) {
+    device.run(*call.plan, call.inputs);
   }
   /// A result of the call that ran last.
-  const float *result(const HostProgram::Call &call, size_t number);
+  const float *result(const DeviceProgram::Call &call, size_t number);
   /// The launches of a call before the first that reads one of its inputs: up
   /// to the loss, if that is the targets.
-  HostProgram::Call callBefore(const HostProgram::Call &call, size_t input);
+  DeviceProgram::Call callBefore(const DeviceProgram::Call &call, size_t input);
 
   struct LaunchTime {
     std::string kernel;
@@ -53,15 +54,15 @@ public:
     double seconds = 0.0;
   };
   /// Median time of each launch, run in order but one at a time.
-  std::vector<LaunchTime> breakdown(const HostProgram::Call &call,
+  std::vector<LaunchTime> breakdown(const DeviceProgram::Call &call,
                                     int repeats = 25);
 
 private:
   std::unique_ptr<mlir::MLIRContext> context;
-  KernelCache cache;
+  HostKernelCache cache;
   ParameterStore store;
-  Executor executor;
-  std::unique_ptr<HostProgram> program;
+  HostDevice device;
+  std::unique_ptr<DeviceProgram> program;
   std::deque<BoundPlan> parts;
 };
 

@@ -70,7 +70,7 @@ void fashionStep(benchmark::State &state, bool grown) {
   state.counters["arena_bytes"] = trainer.memory().arena;
   if (settings().breakdown) {
     Program program(trainer.network().text(), Program::Pipeline::Training);
-    HostProgram::Call call = program.call("step", {images, labels});
+    DeviceProgram::Call call = program.call("step", {images, labels});
     printBreakdown((grown ? "FashionStep/grown/" : "FashionStep/") +
                        std::to_string(batch),
                    program.breakdown(call));

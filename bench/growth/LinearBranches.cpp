@@ -118,7 +118,7 @@ std::string compare(Trainer &one, Trainer &many, const Peers &peers,
 
 void printStep(int64_t branches, const Network &network, const Data &data) {
   Program program(network.text(), Program::Pipeline::Training);
-  HostProgram::Call call =
+  DeviceProgram::Call call =
       program.call("step", {data.view(data.inputs), data.view(data.targets)});
   printBreakdown("LinearBranches/" + std::to_string(branches),
                  program.breakdown(call));

@@ -233,12 +233,12 @@ public:
   CompileOptions options;
   std::string text;
   Program program;
-  HostProgram::Call bare, forward, step;
+  DeviceProgram::Call bare, forward, step;
   /// The forward part of the step, which also writes what backward needs.
-  HostProgram::Call stepForward;
+  DeviceProgram::Call stepForward;
 
 private:
-  std::vector<float> copy(const HostProgram::Call &call, size_t number,
+  std::vector<float> copy(const DeviceProgram::Call &call, size_t number,
                           int64_t count) {
     const float *values = program.result(call, number);
     return std::vector<float>(values, values + count);
@@ -344,7 +344,7 @@ void reluBranches(benchmark::State &state) {
   if (!(error <= maximalError))
     return fail(state, "relative error " + std::to_string(error));
 
-  auto runs = [](CompiledLayer &layer, const HostProgram::Call &call) {
+  auto runs = [](CompiledLayer &layer, const DeviceProgram::Call &call) {
     return Contender{[&] { layer.program.repeat(call); }};
   };
   std::vector<Contender> contenders = {

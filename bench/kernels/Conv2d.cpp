@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 //
-// Each kind of convolution as a compiled kernel, run by the executor, beside
+// Each kind of convolution as a compiled kernel, run by a HostDevice, beside
 // oneDNN. Cambium works on NHWC and HWCF tensors and packs the filter in each
 // run; oneDNN works in the layouts that it prefers, already reordered.
 //
@@ -144,7 +144,7 @@ struct Case {
 void runCase(benchmark::State &state, ConvKind kind, const NamedShape &named) {
   Case problem(kind, named.shape);
   Program program(problem.text, Program::Pipeline::Kernels);
-  HostProgram::Call call = program.call("conv", problem.inputs());
+  DeviceProgram::Call call = program.call("conv", problem.inputs());
   double error =
       relativeError(program.result(call, 0), problem.expected().data(),
                     problem.resultElements);

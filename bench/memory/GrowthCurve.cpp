@@ -243,7 +243,7 @@ void growthCurve(benchmark::State &state) {
                                : "peer " + torchName());
   if (settings().breakdown) {
     Program program(trainer.network().text(), Program::Pipeline::Training);
-    HostProgram::Call call =
+    DeviceProgram::Call call =
         program.call("step", {batch.images(), batch.labels()});
     printBreakdown("GrowthCurve/" + std::to_string(net.branches),
                    program.breakdown(call));

@@ -23,14 +23,23 @@
 
 namespace cambium {
 
-/// Where a trainer runs. Results are bit-identical for any thread count.
+/// Where a trainer runs. On the host, results are bit-identical for any thread
+/// count; on a CUDA device, from run to run.
 struct Target {
   /// 0 threads: one for each core.
   static Target host(unsigned threads = 0, Isa isa = Isa::Native) {
     return Target{threads, isa};
   }
+  /// The device with this number, as the driver counts them. NVIDIA's driver
+  /// and NVRTC are loaded when a trainer is made for it; its constructor throws
+  /// Error that says what is missing where there are none.
+  static Target cuda(int device = 0) {
+    return Target{0, Isa::Native, TargetKind::Cuda, device};
+  }
   unsigned threads = 0;
   Isa isa = Isa::Native;
+  TargetKind kind = TargetKind::Host;
+  int device = 0;
 };
 
 /// Initial values of new parameters.
@@ -137,7 +146,8 @@ public:
   /// A copy of a parameter's or a running statistic's values, by symbol.
   Tensor parameter(const std::string &name) const;
   void setParameter(const std::string &name, const TensorView &values);
-  /// Address of the values; stays the same for the parameter's life.
+  /// Address of the values, in the device's memory; stays the same for the
+  /// parameter's life.
   const float *parameterAddress(const std::string &name) const;
   /// Copies of the optimizer's state: momentum, or the two AdamW moments.
   std::vector<Tensor> optimizerState(const std::string &name) const;

@@ -5,32 +5,23 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "cambium/API/HostProgram.h"
-#include "cambium/IR/Grow.h"
+#include "cambium/API/KernelCache.h"
+#include "cambium/Error.h"
+#include "cambium/Runtime/CudaCompiler.h"
+#include "cambium/Runtime/CudaDevice.h"
+#include "cambium/Runtime/HostDevice.h"
+#include "cambium/Target/CUDA/CudaEmitter.h"
 #include "cambium/Target/LLVM/KernelEmitter.h"
 
 #include "llvm/Support/Error.h"
 
-#include <atomic>
 #include <tbb/parallel_for.h>
 
 using namespace mlir;
 using namespace cambium;
 using namespace cambium::grow;
 
-/// Machine code for one kernel; null after a diagnostic.
-static std::shared_ptr<const CompiledKernel> compile(KernelOp kernel,
-                                                     Jit &jit) {
-  OwningOpRef<ModuleOp> code(ModuleOp::create(kernel.getLoc()));
-  if (failed(emitKernel(kernel, vectorWidth(jit.isa()), *code)))
-    return nullptr;
-  llvm::Expected<CompiledKernel> compiled = jit.compile(*code);
-  if (compiled)
-    return std::make_shared<const CompiledKernel>(std::move(*compiled));
-  kernel.emitError("cannot compile the kernel: ")
-      << llvm::toString(compiled.takeError());
-  return nullptr;
-}
+KernelCache::~KernelCache() = default;
 
 FailureOr<KernelCache::Request> KernelCache::get(ModuleOp module) {
   Request request;
@@ -48,10 +39,9 @@ FailureOr<KernelCache::Request> KernelCache::get(ModuleOp module) {
   request.compiled = missing.size();
   // Threads must find every dialect loaded.
   module.getContext()->loadAllAvailableDialects();
-  std::vector<std::shared_ptr<const CompiledKernel>> made(missing.size());
-  tbb::parallel_for(size_t(0), missing.size(), [&](size_t i) {
-    made[i] = compile(missing[i].second, *jit);
-  });
+  std::vector<std::shared_ptr<const KernelCode>> made(missing.size());
+  tbb::parallel_for(size_t(0), missing.size(),
+                    [&](size_t i) { made[i] = compile(missing[i].second); });
   if (llvm::is_contained(made, nullptr))
     return failure();
   for (auto [entry, code] : llvm::zip(missing, made)) {
@@ -59,4 +49,57 @@ FailureOr<KernelCache::Request> KernelCache::get(ModuleOp module) {
     byContent[entry.first] = code;
   }
   return request;
+}
+
+//===----------------------------------------------------------------------===//
+// Host
+//===----------------------------------------------------------------------===//
+
+HostKernelCache::HostKernelCache(std::unique_ptr<Jit> jit)
+    : jit(std::move(jit)) {}
+HostKernelCache::~HostKernelCache() = default;
+
+Isa HostKernelCache::isa() const { return jit->isa(); }
+
+std::shared_ptr<const KernelCode> HostKernelCache::compile(KernelOp kernel) {
+  OwningOpRef<ModuleOp> code(ModuleOp::create(kernel.getLoc()));
+  if (failed(emitKernel(kernel, vectorWidth(jit->isa()), *code)))
+    return nullptr;
+  llvm::Expected<CompiledKernel> compiled = jit->compile(*code);
+  if (compiled)
+    return std::make_shared<const HostKernel>(std::move(*compiled));
+  kernel.emitError("cannot compile the kernel: ")
+      << llvm::toString(compiled.takeError());
+  return nullptr;
+}
+
+//===----------------------------------------------------------------------===//
+// CUDA
+//===----------------------------------------------------------------------===//
+
+static std::vector<cuda::Header> headers() {
+  std::vector<cuda::Header> headers;
+  for (const DeviceHeader &header : deviceHeaders())
+    headers.push_back({header.name, header.text});
+  return headers;
+}
+
+CudaKernelCache::CudaKernelCache(cuda::Device &device)
+    : device(device), architecture(device.architecture()),
+      compiler(std::make_unique<cuda::Compiler>(headers())) {}
+CudaKernelCache::~CudaKernelCache() = default;
+
+std::shared_ptr<const KernelCode> CudaKernelCache::compile(KernelOp kernel) {
+  FailureOr<std::string> source = cudaSource(kernel);
+  if (failed(source))
+    return nullptr;
+  std::string name = cudaKernelName(kernel);
+  try {
+    cuda::Binary binary =
+        compiler->compile(*source, architecture, name + ".cu");
+    return device.load(binary.cubin, name);
+  } catch (const Error &error) {
+    kernel.emitError("cannot compile the kernel: ") << error.what();
+    return nullptr;
+  }
 }

@@ -10,9 +10,12 @@
 #include "Growth.h"
 #include "NetworkImpl.h"
 
-#include "cambium/API/HostProgram.h"
+#include "cambium/API/DeviceProgram.h"
 #include "cambium/IR/Grow.h"
+#include "cambium/Jit/Jit.h"
 #include "cambium/Pipelines/Pipelines.h"
+#include "cambium/Runtime/CudaDevice.h"
+#include "cambium/Runtime/HostDevice.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/PassManager.h"
@@ -59,8 +62,33 @@ std::unique_ptr<Jit> makeJit(Isa isa) {
   return std::move(*jit);
 }
 
+/// A device, and what compiles for it.
+struct Machine {
+  explicit Machine(const Target &target);
+
+  std::unique_ptr<Device> device;
+  std::unique_ptr<KernelCache> cache;
+  /// Of the host's kernels.
+  int64_t vectorWidth = 8;
+};
+
+Machine::Machine(const Target &target) {
+  if (target.kind == TargetKind::Cuda) {
+    auto cuda = std::make_unique<cuda::Device>(target.device);
+    cache = std::make_unique<CudaKernelCache>(*cuda);
+    device = std::move(cuda);
+    return;
+  }
+  auto host = std::make_unique<HostKernelCache>(makeJit(target.isa));
+  vectorWidth = cambium::vectorWidth(host->isa());
+  cache = std::move(host);
+  device = std::make_unique<HostDevice>(target.threads);
+}
+
 Tensor copyOf(const cambium::Block &block, const std::vector<int64_t> &shape) {
-  return {shape, {block.data(), block.data() + block.size()}};
+  Tensor copy{shape, std::vector<float>(block.size())};
+  block.read(copy.data.data());
+  return copy;
 }
 
 } // namespace
@@ -70,14 +98,14 @@ struct Trainer::Impl {
       : options(options),
         network(
             parseNetwork(printModule(*network.get().module, true), "network")),
-        cache(makeJit(options.target.isa)), executor(options.target.threads) {}
+        machine(options.target), store(machine.device->memory()) {}
 
   MLIRContext *context() { return network->context.get(); }
 
   /// Compiles a network, with memory for what is new in it. On failure the
   /// store is as it was. Throws Error.
-  std::unique_ptr<HostProgram> compile(ModuleOp module,
-                                       DiagnosticCollector &diagnostics);
+  std::unique_ptr<DeviceProgram> compile(ModuleOp module,
+                                         DiagnosticCollector &diagnostics);
   /// Throws for labels that are no class of the loss.
   void checkLabels(const TensorView &targets);
   StoredTensor &tensor(const std::string &name);
@@ -85,19 +113,19 @@ struct Trainer::Impl {
   TrainerOptions options;
   /// The network as grown so far, in a context of the trainer's own.
   std::shared_ptr<NetworkImpl> network;
-  KernelCache cache;
+  Machine machine;
   ParameterStore store;
-  Executor executor;
-  std::unique_ptr<HostProgram> program;
+  std::unique_ptr<DeviceProgram> program;
   int64_t lastBatch = 0;
 };
 
-std::unique_ptr<HostProgram>
+std::unique_ptr<DeviceProgram>
 Trainer::Impl::compile(ModuleOp module, DiagnosticCollector &diagnostics) {
   OwningOpRef<ModuleOp> lowered(module.clone());
   addEvaluate(*lowered);
   grow::PipelineOptions pipeline(options.compile);
-  pipeline.vectorWidth = vectorWidth(cache.isa());
+  pipeline.vectorWidth = machine.vectorWidth;
+  pipeline.target = options.target.kind;
   if (!module.lookupSymbol("loss"))
     pipeline.loss = "";
   PassManager passes(context());
@@ -109,13 +137,16 @@ Trainer::Impl::compile(ModuleOp module, DiagnosticCollector &diagnostics) {
     for (const std::string &name : added)
       store.remove(name);
   });
-  FailureOr<std::unique_ptr<HostProgram>> made = failure();
+  FailureOr<std::unique_ptr<DeviceProgram>> made = failure();
   try {
     added = addStored(store, *lowered, options.seed);
-    made = HostProgram::create(std::move(lowered), cache, store);
-  } catch (const std::bad_alloc &) {
-    throw Error("there is not enough memory for the network's parameters and "
-                "their optimizers' state");
+    made = DeviceProgram::create(std::move(lowered), *machine.cache, store);
+  } catch (const std::bad_alloc &error) {
+    std::string text = "there is not enough memory for the network's "
+                       "parameters and their optimizers' state";
+    if (auto *device = dynamic_cast<const cuda::OutOfMemory *>(&error))
+      text += std::string(": ") + device->what();
+    throw Error(text);
   }
   if (failed(made))
     diagnostics.raise("the network does not compile");
@@ -185,13 +216,12 @@ float Trainer::step(const TensorView &inputs, const TensorView &targets) {
     throw Error("the network has no function `@loss(inputs, targets) -> "
                 "tensor<f32>` to train for");
   impl->checkLabels(targets);
-  FailureOr<HostProgram::Call> call =
-      impl->program->run("step", {inputs, targets}, impl->executor);
-  if (failed(call))
+  FailureOr<std::vector<Tensor>> results =
+      impl->program->call("step", {inputs, targets}, *impl->machine.device);
+  if (failed(results))
     diagnostics.raise("the step cannot run");
   impl->lastBatch = inputs.shape[0];
-  return *static_cast<const float *>(impl->executor.address(
-      *call->plan, call->plan->plan.results[0].slot, call->inputs));
+  return (*results)[0].data[0];
 }
 
 static double accuracyOf(const Tensor &outputs, const TensorView &targets) {
@@ -214,7 +244,7 @@ Evaluation Trainer::evaluate(const TensorView &inputs,
                 "tensor<f32>` to evaluate");
   impl->checkLabels(targets);
   FailureOr<std::vector<Tensor>> results =
-      impl->program->call("evaluate", {inputs, targets}, impl->executor);
+      impl->program->call("evaluate", {inputs, targets}, *impl->machine.device);
   if (failed(results))
     diagnostics.raise("the network cannot run");
   Evaluation evaluation;
@@ -228,7 +258,7 @@ Evaluation Trainer::evaluate(const TensorView &inputs,
 Tensor Trainer::predict(const TensorView &inputs) {
   DiagnosticCollector diagnostics(impl->context());
   FailureOr<std::vector<Tensor>> results =
-      impl->program->call("forward", inputs, impl->executor);
+      impl->program->call("forward", inputs, *impl->machine.device);
   if (failed(results))
     diagnostics.raise("the network cannot run");
   return std::move((*results)[0]);
@@ -284,12 +314,11 @@ GrowthReport Trainer::grow(const AddBranches &growth) {
   if (failed(addBranches(*grown, growth, copies)))
     diagnostics.raise("the growth does not fit");
   int64_t before = parameterCount();
-  std::unique_ptr<HostProgram> program = impl->compile(*grown, diagnostics);
+  std::unique_ptr<DeviceProgram> program = impl->compile(*grown, diagnostics);
   impl->program = std::move(program);
   for (const StateCopy &copy : copies) {
     const StoredTensor &from = impl->tensor(copy.from);
-    std::copy_n(from.values->data(), from.elements(),
-                impl->tensor(copy.to).values->data());
+    impl->tensor(copy.to).values->copy(*from.values);
   }
   impl->network->module = std::move(grown);
 
@@ -326,10 +355,9 @@ MemoryReport Trainer::memory() const {
   report.gradients = plan->peak(grow::BufferCategory::Gradient);
   report.keptForBackward = plan->peak(grow::BufferCategory::Kept);
   report.arena = plan->arenaBytes;
-  report.workspace =
-      plan->peak(
-          {grow::BufferCategory::Activation, grow::BufferCategory::Workspace}) +
-      plan->scratchBytes * static_cast<int64_t>(impl->executor.threads());
+  report.workspace = plan->peak({grow::BufferCategory::Activation,
+                                 grow::BufferCategory::Workspace}) +
+                     impl->machine.device->scratchBytes(plan->scratchBytes);
   return report;
 }
 
@@ -359,7 +387,7 @@ void Trainer::setParameter(const std::string &name, const TensorView &values) {
   if (!values.data)
     throw Error("the values for '" + name + "' have no data");
   auto *data = static_cast<const float *>(values.data);
-  std::copy_n(data, tensor.elements(), tensor.values->data());
+  tensor.values->write(data);
   impl->store.refreshDerived();
 }
 

@@ -10,31 +10,36 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
-#include <cstring>
 #include <new>
 
 using namespace cambium;
 
-static constexpr std::align_val_t kAlignment{64};
+/// Floats that update kernels read of a parameter.
+static constexpr int64_t kRates = 8;
+/// Parameters whose rates are uploaded together.
+static constexpr int64_t kRatesOfTable = 256;
 
-/// Throws where the product would wrap around.
-static size_t bytesFor(int64_t elements) {
-  size_t bytes;
-  if (__builtin_mul_overflow(std::max<int64_t>(elements, 1), sizeof(float),
-                             &bytes))
-    throw std::bad_array_new_length();
-  return bytes;
+/// Rates of many parameters, each at an aligned place: what kernels read, and
+/// the copy that this process writes.
+struct ParameterStore::RateTable {
+  RateTable(Memory &memory, int64_t stride)
+      : read(kRatesOfTable * stride, memory),
+        written(memory.isHost() ? 0 : kRatesOfTable * stride) {}
+
+  Block read;
+  /// Empty where this process writes to the device's memory.
+  std::vector<float> written;
+  /// Places that parameters had, from the first on.
+  int64_t used = 0;
+};
+
+static int64_t ratesStride(const Memory &memory) {
+  return std::max<int64_t>(kRates, memory.alignment() / sizeof(float));
 }
 
-Block::Block(int64_t elements)
-    : elements(elements), memory(static_cast<float *>(
-                              ::operator new(bytesFor(elements), kAlignment))) {
-  std::memset(memory.get(), 0, elements * sizeof(float));
-}
-
-void Block::Free::operator()(float *memory) const {
-  ::operator delete(memory, kAlignment);
-}
+ParameterStore::ParameterStore(Memory &memory) : memory(&memory) {}
+ParameterStore::ParameterStore(ParameterStore &&) = default;
+ParameterStore::~ParameterStore() = default;
 
 /// Buffers of a parameter's size that an optimizer keeps for it.
 static int64_t stateCount(const std::variant<Sgd, AdamW> &optimizer) {
@@ -65,16 +70,50 @@ StoredTensor &ParameterStore::add(const std::string &name,
     if (__builtin_mul_overflow(elements, extent, &elements))
       throw std::bad_array_new_length();
   tensor.shape = std::move(shape);
-  tensor.values = std::make_unique<Block>(elements);
+  tensor.values = std::make_unique<Block>(elements, *memory);
   if (kind == StoredTensor::Kind::Parameter) {
-    tensor.rates = std::make_unique<Block>(8);
     for (int64_t i = 0; i < stateCount(groups.at(group).optimizer); ++i)
-      tensor.state.push_back(std::make_unique<Block>(elements));
+      tensor.state.push_back(std::make_unique<Block>(elements, *memory));
+    placeRates(tensor);
   }
   return all.emplace(name, std::move(tensor)).first->second;
 }
 
-void ParameterStore::remove(const std::string &name) { all.erase(name); }
+void ParameterStore::placeRates(StoredTensor &parameter) {
+  int64_t stride = ratesStride(*memory);
+  if (freeRates.empty()) {
+    rates.push_back(std::make_unique<RateTable>(*memory, stride));
+    for (int64_t i = kRatesOfTable; i > 0; --i)
+      freeRates.push_back((rates.size() - 1) * kRatesOfTable + i - 1);
+  }
+  parameter.ratesPlace = freeRates.back();
+  freeRates.pop_back();
+  RateTable &table = *rates[parameter.ratesPlace / kRatesOfTable];
+  int64_t place = parameter.ratesPlace % kRatesOfTable;
+  table.used = std::max(table.used, place + 1);
+  parameter.rates = table.read.data() + place * stride;
+  parameter.nextRates = memory->isHost()
+                            ? parameter.rates
+                            : table.written.data() + place * stride;
+  std::fill_n(parameter.nextRates, kRates, 0.0f);
+}
+
+void ParameterStore::uploadRates() {
+  if (memory->isHost())
+    return;
+  for (const auto &table : rates)
+    memory->upload(table->read.data(), table->written.data(),
+                   table->used * ratesStride(*memory) * sizeof(float));
+}
+
+void ParameterStore::remove(const std::string &name) {
+  auto entry = all.find(name);
+  if (entry == all.end())
+    return;
+  if (entry->second.rates)
+    freeRates.push_back(entry->second.ratesPlace);
+  all.erase(entry);
+}
 
 void ParameterStore::replaceDerived(ParameterStore &&made) {
   for (auto entry = all.begin(); entry != all.end();)
@@ -101,7 +140,7 @@ GroupOptions &ParameterStore::addGroup(const GroupOptions &group) {
 
 void ParameterStore::prepareUpdate(StoredTensor &parameter) {
   const GroupOptions &group = groups.at(parameter.group);
-  float *rates = parameter.rates->data();
+  float *rates = parameter.nextRates;
   ++parameter.steps;
   rates[0] = group.learningRate;
   rates[1] = group.weightDecay;
@@ -119,16 +158,28 @@ void ParameterStore::prepareUpdate(StoredTensor &parameter) {
 }
 
 void ParameterStore::refreshDerived() {
+  std::vector<float> copy;
+  // Where the process can follow the address, a term is read in place.
+  auto valuesOf = [&](const std::string &name) -> const float * {
+    const Block &block = *find(name)->values;
+    if (memory->isHost())
+      return block.data();
+    copy.resize(block.size());
+    block.read(copy.data());
+    return copy.data();
+  };
   for (auto &[name, tensor] : all) {
     if (tensor.kind != StoredTensor::Kind::Derived)
       continue;
-    float *sum = tensor.values->data();
     int64_t elements = tensor.elements();
-    std::copy_n(find(tensor.terms[0])->values->data(), elements, sum);
-    for (size_t i = 1; i < tensor.terms.size(); ++i) {
-      const float *term = find(tensor.terms[i])->values->data();
-      for (int64_t e = 0; e < elements; ++e)
-        sum[e] += term[e];
-    }
+    const std::vector<std::string> &terms = tensor.terms;
+    tensor.values->fill([&](float *sum) {
+      std::copy_n(valuesOf(terms[0]), elements, sum);
+      for (size_t i = 1; i < terms.size(); ++i) {
+        const float *term = valuesOf(terms[i]);
+        for (int64_t e = 0; e < elements; ++e)
+          sum[e] += term[e];
+      }
+    });
   }
 }

@@ -78,12 +78,11 @@ static FailureOr<int64_t> bytesOf(RankedTensorType type,
   return bytes;
 }
 
-static int64_t alignUp(int64_t bytes) {
-  return llvm::alignTo(bytes, kBufferAlignment);
-}
-
 /// Gives each buffer, in order, the lowest offset that is free for its life.
-static int64_t placeInOrder(ArrayRef<Buffer *> order) {
+static int64_t placeInOrder(ArrayRef<Buffer *> order, int64_t alignment) {
+  auto alignUp = [&](int64_t bytes) -> int64_t {
+    return llvm::alignTo(bytes, alignment);
+  };
   // Placed buffers by offset, so that gaps are found in one sweep.
   std::vector<Buffer *> placed;
   int64_t arena = 0;
@@ -107,7 +106,7 @@ static int64_t placeInOrder(ArrayRef<Buffer *> order) {
   return arena;
 }
 
-int64_t assignOffsets(std::vector<Buffer> &buffers) {
+int64_t assignOffsets(std::vector<Buffer> &buffers, int64_t alignment) {
   std::vector<Buffer *> order;
   for (Buffer &buffer : buffers)
     order.push_back(&buffer);
@@ -115,20 +114,20 @@ int64_t assignOffsets(std::vector<Buffer> &buffers) {
   llvm::sort(order, [](Buffer *a, Buffer *b) {
     return a->bytes != b->bytes ? a->bytes > b->bytes : a < b;
   });
-  int64_t arena = placeInOrder(order);
+  int64_t arena = placeInOrder(order, alignment);
   // A large buffer of a short life may take the place where two others would
   // have fitted: see whether another one should choose before it.
   constexpr size_t attempts = 16;
   for (size_t i = 1; i < std::min(attempts, order.size()); ++i) {
     std::vector<Buffer *> changed = order;
     std::rotate(changed.begin(), changed.begin() + i, changed.begin() + i + 1);
-    int64_t smaller = placeInOrder(changed);
+    int64_t smaller = placeInOrder(changed, alignment);
     if (smaller >= arena)
       continue;
     arena = smaller;
     order = std::move(changed);
   }
-  return placeInOrder(order);
+  return placeInOrder(order, alignment);
 }
 
 namespace {
@@ -153,7 +152,7 @@ public:
     for (auto &[value, buffer] : plan.bufferOf)
       extend(value, plan.buffers[buffer], last);
     categorize();
-    plan.arenaBytes = assignOffsets(plan.buffers);
+    plan.arenaBytes = assignOffsets(plan.buffers, bufferAlignment(target));
     return std::move(plan);
   }
 

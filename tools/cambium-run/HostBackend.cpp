@@ -6,8 +6,9 @@
 //===----------------------------------------------------------------------===//
 
 #include "Backend.h"
-#include "cambium/API/HostProgram.h"
+#include "cambium/API/DeviceProgram.h"
 #include "cambium/Pipelines/Pipelines.h"
+#include "cambium/Runtime/HostDevice.h"
 #include "cambium/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/PassManager.h"
@@ -21,10 +22,10 @@ namespace {
 /// What programs of one backend share.
 struct Host {
   Host(std::unique_ptr<Jit> jit, unsigned threads)
-      : kernels(std::move(jit)), executor(threads) {}
+      : kernels(std::move(jit)), device(threads) {}
 
-  KernelCache kernels;
-  Executor executor;
+  HostKernelCache kernels;
+  HostDevice device;
 };
 
 /// Inputs in the element types that a function takes.
@@ -59,8 +60,8 @@ public:
 
   LogicalResult load(OwningOpRef<ModuleOp> module, uint64_t seed) {
     addStored(store, *module, seed);
-    FailureOr<std::unique_ptr<HostProgram>> created =
-        HostProgram::create(std::move(module), host.kernels, store);
+    FailureOr<std::unique_ptr<DeviceProgram>> created =
+        DeviceProgram::create(std::move(module), host.kernels, store);
     if (failed(created))
       return failure();
     program = std::move(*created);
@@ -72,7 +73,7 @@ public:
     auto function = program->getModule().lookupSymbol<func::FuncOp>(name);
     HostInputs hostInputs(function, inputs);
     FailureOr<std::vector<Tensor>> results =
-        program->call(name, hostInputs.get(), host.executor);
+        program->call(name, hostInputs.get(), host.device);
     if (failed(results))
       return failure();
     Tensors widened;
@@ -105,7 +106,7 @@ public:
 private:
   Host &host;
   ParameterStore store;
-  std::unique_ptr<HostProgram> program;
+  std::unique_ptr<DeviceProgram> program;
 };
 
 class HostBackend : public Backend {

@@ -9,6 +9,7 @@
 #define CAMBIUM_RUNTIME_PARAMETERSTORE_H
 
 #include "cambium/Network.h"
+#include "cambium/Runtime/Memory.h"
 
 #include <cstdint>
 #include <map>
@@ -17,22 +18,6 @@
 #include <vector>
 
 namespace cambium {
-
-/// Floats at a 64-byte aligned address that never changes, zero at the start.
-class Block {
-public:
-  explicit Block(int64_t elements);
-
-  float *data() const { return memory.get(); }
-  int64_t size() const { return elements; }
-
-private:
-  struct Free {
-    void operator()(float *memory) const;
-  };
-  int64_t elements;
-  std::unique_ptr<float, Free> memory;
-};
 
 /// Values of a parameter, a running statistic or a derived sum, and what its
 /// optimizer keeps beside them.
@@ -49,18 +34,27 @@ struct StoredTensor {
   std::vector<std::unique_ptr<Block>> state;
   /// What update kernels read: {lr, weight_decay, a, b, epsilon, c1, c2, 0}
   /// with SGD's momentum or AdamW's betas as a, b and AdamW's bias corrections
-  /// 1 / (1 - beta^t) as c1, c2.
-  std::unique_ptr<Block> rates;
+  /// 1 / (1 - beta^t) as c1, c2. Null for states and sums.
+  float *rates = nullptr;
+  /// Where the store writes them before they are uploaded, and their place
+  /// among all rates.
+  float *nextRates = nullptr;
+  int64_t ratesPlace = 0;
   /// Updates since birth.
   int64_t steps = 0;
 
   int64_t elements() const { return values->size(); }
 };
 
-/// All stored tensors and groups of a network, by symbol. A tensor's blocks are
-/// allocated once; others may be added and removed without moving them.
+/// All stored tensors and groups of a network, by symbol, in the memory of one
+/// device. A tensor's blocks are allocated once; others may be added and
+/// removed without moving them.
 class ParameterStore {
 public:
+  explicit ParameterStore(Memory &memory = Memory::host());
+  ParameterStore(ParameterStore &&);
+  ~ParameterStore();
+
   /// Null if there is none.
   StoredTensor *find(const std::string &name);
   const StoredTensor *find(const std::string &name) const;
@@ -68,7 +62,7 @@ public:
   StoredTensor &add(const std::string &name, StoredTensor::Kind kind,
                     std::vector<int64_t> shape, const std::string &group = "");
   void remove(const std::string &name);
-  /// Makes the derived sums of `made` those of this store.
+  /// Makes the derived sums of `made` those of this store, in the same memory.
   void replaceDerived(ParameterStore &&made);
 
   GroupOptions *findGroup(const std::string &name);
@@ -78,12 +72,23 @@ public:
 
   const std::map<std::string, StoredTensor> &tensors() const { return all; }
 
-  /// Counts one update of the parameter and writes its rates for it.
+  /// Counts one update of the parameter and writes its rates for it, which
+  /// kernels read after uploadRates.
   void prepareUpdate(StoredTensor &parameter);
+  void uploadRates();
   /// Brings every derived sum up to date.
   void refreshDerived();
 
+  Memory &getMemory() const { return *memory; }
+
 private:
+  struct RateTable;
+  void placeRates(StoredTensor &parameter);
+
+  Memory *memory;
+  std::vector<std::unique_ptr<RateTable>> rates;
+  /// Places that no parameter has, the next one last.
+  std::vector<int64_t> freeRates;
   std::map<std::string, StoredTensor> all;
   std::map<std::string, GroupOptions> groups;
 };

@@ -42,6 +42,9 @@ struct Launch {
   int64_t kernel = 0;
   /// In the order of the kernel's ABI; the workspace, if any, is last.
   std::vector<Slot> buffers;
+  /// Those of the buffers, at the beginning, that are not of single branches or
+  /// parameters.
+  int64_t sharedBuffers = 0;
   std::vector<int64_t> dims;
   LaunchSizes sizes;
 };
@@ -57,6 +60,8 @@ struct Plan {
     std::vector<int64_t> shape;
   };
 
+  /// Size of each function argument.
+  std::vector<int64_t> inputBytes;
   /// Names of the kernels that launches refer to.
   std::vector<std::string> kernels;
   /// Names of the stored tensors that slots refer to.

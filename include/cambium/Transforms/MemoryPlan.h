@@ -60,14 +60,20 @@ struct MemoryPlan {
   int64_t peak(llvm::ArrayRef<BufferCategory> categories) const;
 };
 
-/// Alignment of every buffer, a cache line.
+/// Alignment of every buffer on this machine, a cache line.
 inline constexpr int64_t kBufferAlignment = 64;
+
+/// Alignment of every buffer on a target; on a CUDA device, that of its memory.
+constexpr int64_t bufferAlignment(TargetKind target) {
+  return target == TargetKind::Cuda ? 256 : kBufferAlignment;
+}
 
 /// Lowest offsets such that buffers whose lifetimes overlap do not; the largest
 /// buffer is placed first (greedy by size: Pisarchyk and Lee, "Efficient Memory
 /// Management for Deep Neural Net Inference", 2020), then others where that
 /// makes the arena smaller. Returns the arena's size.
-int64_t assignOffsets(std::vector<Buffer> &buffers);
+int64_t assignOffsets(std::vector<Buffer> &buffers,
+                      int64_t alignment = kBufferAlignment);
 
 /// Plans a function of launches for a batch size. `target` is what its kernels
 /// were made for.

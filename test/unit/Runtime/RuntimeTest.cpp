@@ -1,4 +1,4 @@
-//===- RuntimeTest.cpp - Parameter store and executor ---------------------===//
+//===- RuntimeTest.cpp - Parameter store ----------------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -60,7 +60,7 @@ TEST(ParameterStore, RatesCountStepsFromBirth) {
   StoredTensor &born =
       store.add("born", StoredTensor::Kind::Parameter, {1}, "g");
   store.prepareUpdate(born);
-  const float *rates = old.rates->data();
+  const float *rates = old.rates;
   EXPECT_EQ(rates[0], 0.25f);
   EXPECT_EQ(rates[1], 0.125f);
   EXPECT_EQ(rates[2], 0.5f);
@@ -68,12 +68,12 @@ TEST(ParameterStore, RatesCountStepsFromBirth) {
   EXPECT_EQ(rates[4], 1e-6f);
   EXPECT_FLOAT_EQ(rates[5], 1.0f / (1.0f - 0.25f));
   EXPECT_FLOAT_EQ(rates[6], 1.0f / (1.0f - 0.5625f));
-  EXPECT_FLOAT_EQ(born.rates->data()[5], 2.0f);
+  EXPECT_FLOAT_EQ(born.rates[5], 2.0f);
   EXPECT_EQ(old.steps, 2);
   EXPECT_EQ(born.steps, 1);
   store.findGroup("g")->learningRate = 1.0f;
   store.prepareUpdate(born);
-  EXPECT_EQ(born.rates->data()[0], 1.0f);
+  EXPECT_EQ(born.rates[0], 1.0f);
 }
 
 TEST(ParameterStore, DerivedSumsAddInOrder) {

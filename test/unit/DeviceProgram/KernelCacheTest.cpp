@@ -5,8 +5,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "cambium/API/HostProgram.h"
+#include "cambium/API/DeviceProgram.h"
 #include "cambium/Pipelines/Pipelines.h"
+#include "cambium/Runtime/HostDevice.h"
 
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
@@ -33,33 +34,32 @@ protected:
     context.appendDialectRegistry(registry);
   }
 
-  std::unique_ptr<HostProgram> compile() {
+  std::unique_ptr<DeviceProgram> compile() {
     auto module = parseSourceString<ModuleOp>(network, &context);
     PassManager passes(&context);
     grow::buildKernelsPipeline(passes, {});
     EXPECT_TRUE(module && succeeded(passes.run(*module)));
-    auto program = HostProgram::create(std::move(module), cache, store);
+    auto program = DeviceProgram::create(std::move(module), cache, store);
     EXPECT_TRUE(succeeded(program));
     return std::move(*program);
   }
 
   MLIRContext context;
-  KernelCache cache;
+  HostKernelCache cache;
   ParameterStore store;
 };
 
 TEST_F(KernelCacheTest, CodeIsSharedAndFreedWithItsLastProgram) {
-  std::unique_ptr<HostProgram> first = compile();
+  std::unique_ptr<DeviceProgram> first = compile();
   EXPECT_EQ(first->getKernels().compiled, 1);
   EXPECT_EQ(first->getKernels().reused, 0);
-  std::unique_ptr<HostProgram> second = compile();
+  std::unique_ptr<DeviceProgram> second = compile();
   EXPECT_EQ(second->getKernels().compiled, 0);
   EXPECT_EQ(second->getKernels().reused, 1);
   first.reset();
-  Executor executor(1);
+  HostDevice device(1);
   std::vector<float> x = {-1.0f, 2.0f, 0.0f, 4.0f, -5.0f};
-  auto results =
-      second->call("forward", TensorView(x.data(), {1, 5}), executor);
+  auto results = second->call("forward", TensorView(x.data(), {1, 5}), device);
   ASSERT_TRUE(succeeded(results));
   EXPECT_EQ((*results)[0].data, (std::vector<float>{0, 6, 0, 12, 0}));
   second.reset();

@@ -1,11 +1,11 @@
-//===- Executor.cpp - Runs plans on the host ------------------------------===//
+//===- HostDevice.cpp - Runs plans on this machine ------------------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
 
-#include "cambium/Runtime/Executor.h"
+#include "cambium/Runtime/HostDevice.h"
 
 #include <tbb/global_control.h>
 #include <tbb/info.h>
@@ -18,7 +18,7 @@
 
 using namespace cambium;
 
-struct Executor::Impl {
+struct HostDevice::Impl {
   explicit Impl(unsigned threads)
       : limit(tbb::global_control::max_allowed_parallelism,
               std::max<size_t>(threads, tbb::info::default_concurrency())),
@@ -37,14 +37,22 @@ struct Executor::Impl {
                 const Launch &launch, int64_t scratchBytes);
 };
 
-Executor::Executor(unsigned threads) : impl(std::make_unique<Impl>(threads)) {}
-Executor::~Executor() = default;
+HostDevice::HostDevice(unsigned threads)
+    : impl(std::make_unique<Impl>(threads)) {}
+HostDevice::~HostDevice() = default;
 
-unsigned Executor::threads() const { return impl->workers.max_concurrency(); }
+KernelCode::~KernelCode() = default;
+Device::~Device() = default;
+
+unsigned HostDevice::threads() const { return impl->workers.max_concurrency(); }
 
 static int64_t alignedBytes(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
-void Executor::reserve(const Plan &plan) {
+int64_t HostDevice::scratchBytes(int64_t ofThread) const {
+  return alignedBytes(ofThread) * impl->workers.max_concurrency();
+}
+
+void HostDevice::reserve(const Plan &plan) {
   auto grow = [](std::unique_ptr<Block> &block, int64_t bytes) {
     if (block->size() * static_cast<int64_t>(sizeof(float)) < bytes) {
       // Freed before, so that both are never there at once.
@@ -53,12 +61,12 @@ void Executor::reserve(const Plan &plan) {
     }
   };
   grow(impl->arena, plan.arenaBytes);
-  grow(impl->scratch,
-       alignedBytes(plan.scratchBytes) * impl->workers.max_concurrency());
+  grow(impl->scratch, scratchBytes(plan.scratchBytes));
 }
 
-void Executor::Impl::runPhase(PhaseFunction phase, int64_t first, int64_t tasks,
-                              const Launch &launch, int64_t scratchBytes) {
+void HostDevice::Impl::runPhase(PhaseFunction phase, int64_t first,
+                                int64_t tasks, const Launch &launch,
+                                int64_t scratchBytes) {
   char *base = reinterpret_cast<char *>(scratch->data());
   auto run = [&](int64_t begin, int64_t end) {
     int thread = tbb::this_task_arena::current_thread_index();
@@ -73,8 +81,8 @@ void Executor::Impl::runPhase(PhaseFunction phase, int64_t first, int64_t tasks,
                     });
 }
 
-void *Executor::address(const BoundPlan &plan, const Slot &slot,
-                        const std::vector<const void *> &inputs) const {
+void *HostDevice::address(const BoundPlan &plan, const Slot &slot,
+                          const std::vector<const void *> &inputs) const {
   switch (slot.space) {
   case Slot::Space::Arena:
     return reinterpret_cast<char *>(impl->arena->data()) + slot.place;
@@ -83,7 +91,7 @@ void *Executor::address(const BoundPlan &plan, const Slot &slot,
   case Slot::Space::Values:
     return plan.stored[slot.place]->values->data();
   case Slot::Space::Rates:
-    return plan.stored[slot.place]->rates->data();
+    return plan.stored[slot.place]->rates;
   case Slot::Space::State:
     return plan.stored[slot.place]->state[slot.state]->data();
   }
@@ -91,8 +99,8 @@ void *Executor::address(const BoundPlan &plan, const Slot &slot,
   return nullptr;
 }
 
-void Executor::run(const BoundPlan &bound,
-                   const std::vector<const void *> &inputs) {
+void HostDevice::run(const BoundPlan &bound,
+                     const std::vector<const void *> &inputs) {
   const Plan &plan = bound.plan;
   reserve(plan);
   impl->workers.execute([&] {
@@ -100,7 +108,9 @@ void Executor::run(const BoundPlan &bound,
       impl->buffers.clear();
       for (const Slot &slot : launch.buffers)
         impl->buffers.push_back(address(bound, slot, inputs));
-      const auto &phases = bound.kernels[launch.kernel]->phases();
+      const auto &phases =
+          static_cast<const HostKernel &>(*bound.kernels[launch.kernel])
+              .compiled.phases();
       assert(phases.size() == launch.sizes.tasks.size());
       for (int64_t round = 0; round < launch.sizes.rounds; ++round)
         for (size_t i = 0; i < phases.size(); ++i) {

@@ -1,15 +1,15 @@
-//===- HostProgram.h - A module compiled for this machine -------*- C++ -*-===//
+//===- DeviceProgram.h - A module compiled for a device ---------*- C++ -*-===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
 
-#ifndef CAMBIUM_API_HOSTPROGRAM_H
-#define CAMBIUM_API_HOSTPROGRAM_H
+#ifndef CAMBIUM_API_DEVICEPROGRAM_H
+#define CAMBIUM_API_DEVICEPROGRAM_H
 
-#include "cambium/Jit/Jit.h"
-#include "cambium/Runtime/Executor.h"
+#include "cambium/API/KernelCache.h"
+#include "cambium/Runtime/Device.h"
 #include "cambium/Runtime/ParameterStore.h"
 #include "cambium/Tensor.h"
 #include "cambium/Transforms/MemoryPlan.h"
@@ -18,34 +18,8 @@
 #include "mlir/IR/OwningOpRef.h"
 
 #include <map>
-#include <mutex>
 
 namespace cambium {
-
-/// Machine code by what it was made of. A kernel is compiled once for its text,
-/// whatever functions and programs launch it, and freed with the last program
-/// that does.
-class KernelCache {
-public:
-  explicit KernelCache(std::unique_ptr<Jit> jit) : jit(std::move(jit)) {}
-
-  struct Request {
-    int64_t compiled = 0;
-    int64_t reused = 0;
-    /// Machine code by the kernel's symbol.
-    std::map<std::string, std::shared_ptr<const CompiledKernel>> kernels;
-  };
-
-  /// Code for every grow.kernel of the module; what is missing is compiled in
-  /// parallel.
-  mlir::FailureOr<Request> get(mlir::ModuleOp module);
-
-  Isa isa() const { return jit->isa(); }
-
-private:
-  std::unique_ptr<Jit> jit;
-  std::map<std::string, std::weak_ptr<const CompiledKernel>> byContent;
-};
 
 /// Gives every parameter, state and derived sum of the module that the store
 /// lacks its memory and initial values, and every group its rates. Returns the
@@ -55,12 +29,12 @@ std::vector<std::string> addStored(ParameterStore &store, mlir::ModuleOp module,
 
 /// Functions of launches, ready to run: kernels compiled, plans made for the
 /// batch sizes that come. Faults are diagnostics of the module's context.
-class HostProgram {
+class DeviceProgram {
 public:
   /// `module` holds functions of launches, as made by the pipelines grow-train
-  /// or grow-kernels. The store, which must hold all its symbols, outlives the
-  /// program.
-  static mlir::FailureOr<std::unique_ptr<HostProgram>>
+  /// or grow-kernels for the cache's target. The store, which must hold all its
+  /// symbols in the device's memory, outlives the program.
+  static mlir::FailureOr<std::unique_ptr<DeviceProgram>>
   create(mlir::OwningOpRef<mlir::ModuleOp> module, KernelCache &cache,
          ParameterStore &store);
 
@@ -69,14 +43,14 @@ public:
     std::vector<const void *> inputs;
   };
 
-  /// Checks the inputs against the function's type and runs it.
+  /// Checks the inputs against the function's type and runs it. The device may
+  /// still be at work: its memory waits for it.
   mlir::FailureOr<Call> run(llvm::StringRef function,
-                            llvm::ArrayRef<TensorView> inputs,
-                            Executor &executor);
-  /// The same, and copies the results.
+                            llvm::ArrayRef<TensorView> inputs, Device &device);
+  /// The same, and copies the results to this process.
   mlir::FailureOr<std::vector<Tensor>> call(llvm::StringRef function,
                                             llvm::ArrayRef<TensorView> inputs,
-                                            Executor &executor);
+                                            Device &device);
 
   /// The arena of a function for a batch size.
   mlir::FailureOr<grow::MemoryPlan> memory(llvm::StringRef function,
@@ -86,13 +60,19 @@ public:
   const KernelCache::Request &getKernels() const { return kernels; }
 
 private:
-  HostProgram(mlir::OwningOpRef<mlir::ModuleOp> module, ParameterStore &store)
-      : module(std::move(module)), store(store) {}
+  DeviceProgram(mlir::OwningOpRef<mlir::ModuleOp> module, TargetKind target,
+                ParameterStore &store)
+      : module(std::move(module)), target(target), store(store) {}
 
   mlir::FailureOr<const BoundPlan *> planFor(mlir::func::FuncOp function,
                                              int64_t batch);
+  mlir::LogicalResult execute(mlir::func::FuncOp function,
+                              const BoundPlan &plan,
+                              const std::vector<const void *> &inputs,
+                              Device &device);
 
   mlir::OwningOpRef<mlir::ModuleOp> module;
+  const TargetKind target;
   ParameterStore &store;
   KernelCache::Request kernels;
   std::map<std::pair<std::string, int64_t>, BoundPlan> plans;
@@ -100,4 +80,4 @@ private:
 
 } // namespace cambium
 
-#endif // CAMBIUM_API_HOSTPROGRAM_H
+#endif // CAMBIUM_API_DEVICEPROGRAM_H

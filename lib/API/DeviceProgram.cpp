@@ -1,15 +1,17 @@
-//===- HostProgram.cpp - A module compiled for this machine ---------------===//
+//===- DeviceProgram.cpp - A module compiled for a device -----------------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
 
-#include "cambium/API/HostProgram.h"
+#include "cambium/API/DeviceProgram.h"
 
 #include "Growth.h"
 
+#include "cambium/Error.h"
 #include "cambium/IR/Grow.h"
+#include "cambium/Runtime/CudaDevice.h"
 #include "cambium/Runtime/Initialize.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -29,23 +31,20 @@ using namespace cambium::grow;
 
 static void fillValues(const ParameterStore &store, const std::string &name,
                        Attribute init, uint64_t seed, StoredTensor &tensor) {
-  float *values = tensor.values->data();
+  auto fill = [&](InitKind kind, double value) {
+    tensor.values->fill([&](float *values) {
+      initialize(kind, value, seed, name, tensor.shape, values);
+    });
+  };
   TypeSwitch<Attribute>(init)
-      .Case([&](ZeroAttr) {
-        initialize(InitKind::Zero, 0.0, seed, name, tensor.shape, values);
-      })
-      .Case([&](KaimingAttr) {
-        initialize(InitKind::Kaiming, 0.0, seed, name, tensor.shape, values);
-      })
+      .Case([&](ZeroAttr) { fill(InitKind::Zero, 0.0); })
+      .Case([&](KaimingAttr) { fill(InitKind::Kaiming, 0.0); })
       .Case([&](ConstantAttr constant) {
-        initialize(InitKind::Constant, constant.getValue(), seed, name,
-                   tensor.shape, values);
+        fill(InitKind::Constant, constant.getValue());
       })
       .Case([&](CopyAttr copy) {
-        const StoredTensor *source =
-            store.find(copy.getSource().getValue().str());
-        std::memcpy(values, source->values->data(),
-                    tensor.elements() * sizeof(float));
+        tensor.values->copy(
+            *store.find(copy.getSource().getValue().str())->values);
       });
 }
 
@@ -97,7 +96,7 @@ std::vector<std::string> cambium::addStored(ParameterStore &store,
 /// Makes the store's derived sums those of the module.
 static void replaceDerived(ParameterStore &store, ModuleOp module) {
   // Made as a whole first: an old program may run on if memory is short.
-  ParameterStore made;
+  ParameterStore made(store.getMemory());
   for (auto derived : module.getOps<DerivedOp>()) {
     StoredTensor &tensor =
         made.add(derived.getSymName().str(), StoredTensor::Kind::Derived,
@@ -162,6 +161,7 @@ void PlanBuilder::addUpdates(LaunchOp op, Launch &launch) {
   if (op.getDerived())
     launch.buffers.push_back(
         {Slot::Space::Values, storedIndex(*op.getDerived())});
+  launch.sharedBuffers = launch.buffers.size();
   for (auto param : op.getUpdates()->getAsRange<FlatSymbolRefAttr>()) {
     int64_t index = storedIndex(param.getValue());
     bound.plan.updated.push_back(param.getValue().str());
@@ -196,9 +196,13 @@ void PlanBuilder::addLaunch(const MemoryPlan::Launch &planned) {
   add(operands.drop_back(branches * tuple));
   add(results.drop_back(branches * each));
   addUpdates(op, launch);
-  if (planned.workspace >= 0)
+  if (planned.workspace >= 0) {
+    assert(!op.getUpdates() && "updates need no workspace");
     launch.buffers.push_back(
         {Slot::Space::Arena, memory.buffers[planned.workspace].offset});
+  }
+  if (!op.getUpdates())
+    launch.sharedBuffers = launch.buffers.size();
   for (int64_t branch = 0; branch < branches; ++branch) {
     add(operands.take_back((branches - branch) * tuple).take_front(tuple));
     add(results.take_back((branches - branch) * each).take_front(each));
@@ -209,6 +213,10 @@ void PlanBuilder::addLaunch(const MemoryPlan::Launch &planned) {
 }
 
 BoundPlan PlanBuilder::build() {
+  for (Type type : function.getArgumentTypes())
+    bound.plan.inputBytes.push_back(
+        ShapedType::getNumElements(shapeForBatch(type, memory.batch)) *
+        static_cast<int64_t>(sizeof(float)));
   for (const MemoryPlan::Launch &launch : memory.launches)
     addLaunch(launch);
   for (auto set : function.getOps<SetOp>()) {
@@ -232,7 +240,7 @@ BoundPlan PlanBuilder::build() {
 } // namespace
 
 //===----------------------------------------------------------------------===//
-// HostProgram
+// DeviceProgram
 //===----------------------------------------------------------------------===//
 
 /// Fails unless all inputs fit a TensorView and all results a Tensor.
@@ -255,11 +263,11 @@ static LogicalResult checkTypes(func::FuncOp function) {
   return success();
 }
 
-FailureOr<std::unique_ptr<HostProgram>>
-HostProgram::create(OwningOpRef<ModuleOp> module, KernelCache &cache,
-                    ParameterStore &store) {
-  std::unique_ptr<HostProgram> program(
-      new HostProgram(std::move(module), store));
+FailureOr<std::unique_ptr<DeviceProgram>>
+DeviceProgram::create(OwningOpRef<ModuleOp> module, KernelCache &cache,
+                      ParameterStore &store) {
+  std::unique_ptr<DeviceProgram> program(
+      new DeviceProgram(std::move(module), cache.target(), store));
   for (auto function : program->module->getOps<func::FuncOp>())
     if (failed(checkTypes(function)))
       return failure();
@@ -311,29 +319,29 @@ static FailureOr<int64_t> checkInputs(func::FuncOp function,
   return ShapedType::isDynamic(batch) ? 1 : batch;
 }
 
-FailureOr<const BoundPlan *> HostProgram::planFor(func::FuncOp function,
-                                                  int64_t batch) {
+FailureOr<const BoundPlan *> DeviceProgram::planFor(func::FuncOp function,
+                                                    int64_t batch) {
   auto key = std::pair(function.getName().str(), batch);
   auto known = plans.find(key);
   if (known != plans.end())
     return &known->second;
-  FailureOr<MemoryPlan> memory = planMemory(function, batch);
+  FailureOr<MemoryPlan> memory = planMemory(function, batch, target);
   if (failed(memory))
     return failure();
   BoundPlan plan = PlanBuilder(*memory, function, kernels, store).build();
   return &plans.emplace(key, std::move(plan)).first->second;
 }
 
-FailureOr<MemoryPlan> HostProgram::memory(StringRef function, int64_t batch) {
+FailureOr<MemoryPlan> DeviceProgram::memory(StringRef function, int64_t batch) {
   auto op = module->lookupSymbol<func::FuncOp>(function);
   if (!op)
     return module->emitError("there is no function '") << function << "'";
-  return planMemory(op, batch);
+  return planMemory(op, batch, target);
 }
 
-FailureOr<HostProgram::Call> HostProgram::run(StringRef name,
-                                              ArrayRef<TensorView> inputs,
-                                              Executor &executor) {
+FailureOr<DeviceProgram::Call> DeviceProgram::run(StringRef name,
+                                                  ArrayRef<TensorView> inputs,
+                                                  Device &device) {
   auto function = module->lookupSymbol<func::FuncOp>(name);
   if (!function)
     return module->emitError("there is no function '") << name << "'";
@@ -343,35 +351,66 @@ FailureOr<HostProgram::Call> HostProgram::run(StringRef name,
   FailureOr<const BoundPlan *> plan = planFor(function, *batch);
   if (failed(plan))
     return failure();
-  try {
-    executor.reserve((*plan)->plan);
-  } catch (const std::bad_alloc &) {
-    return function.emitError("not enough memory for '")
-           << name << "' with a batch of " << *batch << ", which needs "
-           << (*plan)->plan.arenaBytes << " bytes";
-  }
   Call call{*plan, {}};
   for (const TensorView &input : inputs)
     call.inputs.push_back(input.data);
-  for (const std::string &param : (*plan)->plan.updated)
-    store.prepareUpdate(*store.find(param));
-  executor.run(**plan, call.inputs);
+  if (failed(execute(function, **plan, call.inputs, device)))
+    return failure();
   return call;
 }
 
-FailureOr<std::vector<Tensor>> HostProgram::call(StringRef name,
-                                                 ArrayRef<TensorView> inputs,
-                                                 Executor &executor) {
-  FailureOr<Call> done = run(name, inputs, executor);
+/// Runs the plan. On failure, the updates are not counted.
+LogicalResult DeviceProgram::execute(func::FuncOp function,
+                                     const BoundPlan &bound,
+                                     const std::vector<const void *> &inputs,
+                                     Device &device) {
+  const std::vector<std::string> &updated = bound.plan.updated;
+  size_t counted = 0;
+  llvm::scope_exit takeBack([&] {
+    for (size_t i = 0; i < counted; ++i)
+      --store.find(updated[i])->steps;
+  });
+  try {
+    device.reserve(bound.plan);
+    for (; counted < updated.size(); ++counted)
+      store.prepareUpdate(*store.find(updated[counted]));
+    if (counted > 0)
+      store.uploadRates();
+    device.run(bound, inputs);
+  } catch (const std::bad_alloc &error) {
+    auto diagnostic = function.emitError("not enough memory for '")
+                      << function.getName() << "', which needs "
+                      << bound.plan.arenaBytes << " bytes beside its inputs";
+    if (auto *device = dynamic_cast<const cuda::OutOfMemory *>(&error))
+      diagnostic << ": " << device->what();
+    return diagnostic;
+  } catch (const Error &error) {
+    return function.emitError("cannot run '")
+           << function.getName() << "': " << error.what();
+  }
+  takeBack.release();
+  return success();
+}
+
+FailureOr<std::vector<Tensor>> DeviceProgram::call(StringRef name,
+                                                   ArrayRef<TensorView> inputs,
+                                                   Device &device) {
+  FailureOr<Call> done = run(name, inputs, device);
   if (failed(done))
     return failure();
   std::vector<Tensor> results;
   for (const Plan::Result &result : done->plan->plan.results) {
     Tensor tensor;
     tensor.shape = result.shape;
-    auto *data = static_cast<const float *>(
-        executor.address(*done->plan, result.slot, done->inputs));
-    tensor.data.assign(data, data + TensorView(data, result.shape).elements());
+    tensor.data.resize(TensorView(tensor.data.data(), result.shape).elements());
+    const void *from = device.address(*done->plan, result.slot, done->inputs);
+    try {
+      device.memory().download(tensor.data.data(), from,
+                               tensor.data.size() * sizeof(float));
+    } catch (const Error &error) {
+      return module->emitError("'")
+             << name << "' did not end well: " << error.what();
+    }
     results.push_back(std::move(tensor));
   }
   return results;

@@ -1,0 +1,49 @@
+//===- HostDevice.h - Runs plans on this machine ----------------*- C++ -*-===//
+//
+// Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef CAMBIUM_RUNTIME_HOSTDEVICE_H
+#define CAMBIUM_RUNTIME_HOSTDEVICE_H
+
+#include "cambium/Jit/Jit.h"
+#include "cambium/Runtime/Device.h"
+
+namespace cambium {
+
+struct HostKernel : KernelCode {
+  explicit HostKernel(CompiledKernel compiled)
+      : compiled(std::move(compiled)) {}
+  CompiledKernel compiled;
+};
+
+/// Runs plans whose kernels are HostKernels with a fixed number of threads.
+/// Every phase's tasks are divided among the threads; which thread runs a task
+/// changes no result.
+class HostDevice : public Device {
+public:
+  /// 0 threads: one for each core.
+  explicit HostDevice(unsigned threads);
+  ~HostDevice() override;
+
+  unsigned threads() const;
+
+  TargetKind kind() const override { return TargetKind::Host; }
+  Memory &memory() override { return Memory::host(); }
+  int64_t scratchBytes(int64_t ofThread) const override;
+  void reserve(const Plan &plan) override;
+  void run(const BoundPlan &plan,
+           const std::vector<const void *> &inputs) override;
+  void *address(const BoundPlan &plan, const Slot &slot,
+                const std::vector<const void *> &inputs) const override;
+
+private:
+  struct Impl;
+  std::unique_ptr<Impl> impl;
+};
+
+} // namespace cambium
+
+#endif // CAMBIUM_RUNTIME_HOSTDEVICE_H
