@@ -7,8 +7,11 @@
 
 #include "cambium/Target/CUDA/CudaEmitter.h"
 #include "CudaEmission.h"
+#include "ScalarCode.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/EmitC/IR/EmitC.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Target/Cpp/CppEmitter.h"
 #include "llvm/ADT/StringExtras.h"
 
@@ -89,12 +92,15 @@ CudaEmission::CudaEmission(OpBuilder &builder, KernelOp kernel,
 
 void CudaEmission::include(StringRef header) {
   std::string name = ("cambium/" + header).str();
-  Block *block = builder.getInsertionBlock();
-  for (auto include : block->getOps<emitc::IncludeOp>())
-    if (include.getInclude() == name)
-      return;
+  Operation *scope = builder.getInsertionBlock()->getParentOp();
+  Block *block = cast<ModuleOp>(scope->getParentOp()).getBody();
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToStart(block);
+  for (auto include : block->getOps<emitc::IncludeOp>()) {
+    if (include.getInclude() == name)
+      return;
+    builder.setInsertionPointAfter(include);
+  }
   emitc::IncludeOp::create(builder, kernel.getLoc(), name, false);
 }
 
@@ -124,14 +130,22 @@ LogicalResult emitCudaKernel(KernelOp kernel, ModuleOp into) {
   FailureOr<CudaForm> form = findForm(kernel, signature);
   if (failed(form))
     return failure();
-  into.getContext()->loadDialect<emitc::EmitCDialect>();
+  into.getContext()
+      ->loadDialect<arith::ArithDialect, emitc::EmitCDialect,
+                    math::MathDialect>();
+  // Kernels have a module each, as their names are their own.
   OpBuilder builder = OpBuilder::atBlockEnd(into.getBody());
+  auto scope = ModuleOp::create(builder, kernel.getLoc());
+  builder.setInsertionPointToEnd(scope.getBody());
   int64_t buffers =
       form->numBuffers >= 0 ? form->numBuffers : signature.numBuffers();
   CudaEmission emission(builder, kernel, signature, buffers + form->workspace,
                         signature.numDims + form->counted);
   emission.include("Base.cuh");
+  std::string space = (emission.name() + "_kernel").str();
+  emission.text("\nnamespace " + space + " {\n\nusing namespace cambium;\n");
   form->emit(emission);
+  emission.text("\n} // namespace " + space);
   return success();
 }
 
@@ -147,7 +161,18 @@ FailureOr<std::string> cudaSource(KernelOp kernel) {
 }
 
 LogicalResult printCuda(ModuleOp module, raw_ostream &os) {
-  return emitc::translateToCpp(module, os);
+  for (Operation &op : *module.getBody()) {
+    LogicalResult printed = success();
+    if (auto scope = dyn_cast<ModuleOp>(op))
+      printed = printCuda(scope, os);
+    else if (auto function = dyn_cast<emitc::FuncOp>(op))
+      printed = printFunction(function, os);
+    else
+      printed = emitc::translateToCpp(&op, os);
+    if (failed(printed))
+      return failure();
+  }
+  return success();
 }
 
 FailureOr<LaunchSizes> cudaLaunchSizes(KernelOp kernel,

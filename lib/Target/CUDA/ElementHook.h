@@ -36,13 +36,14 @@ struct HookBuffer {
 ///   struct <name> {
 ///     template <int N, class Args>
 ///     static __device__ void apply(const Args &args, const Place &place,
-///                                  const Vec<N> &given0, ...,
-///                                  Vec<N> &returned0, ...);
+///                                  Vec<N> given0, ..., Vec<N> &returned0, ...);
 ///   };
 ///
 /// loads what the operations read, computes `returned` and `stored` from it and
-/// from `given`, and stores the latter. The scalar code is the body's own, in
-/// EmitC.
+/// from `given`, and stores the latter. `args` are the kernel's Arguments; a
+/// variable may be both given and returned. The scalar code is the body's own,
+/// in EmitC: a function for each value. Where bits are stored and N is less
+/// than 8, a whole warp must call (see storeBits in Base.cuh).
 struct ElementHook {
   std::string name;
   /// A line or two on what it computes.
@@ -56,6 +57,8 @@ struct ElementHook {
   llvm::SmallVector<std::pair<mlir::Value, HookBuffer>> stored;
   /// Where arguments of the body are: tensors and vectors over channels.
   std::function<HookBuffer(mlir::BlockArgument)> bufferOf;
+  /// Number of buffers in a branch's tuple; where something is `perBranch`.
+  int64_t tupleSize = 0;
 };
 
 /// Emits the struct and its element functions. All operations between the
