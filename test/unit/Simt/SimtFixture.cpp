@@ -61,7 +61,10 @@ nvrtcResult SimtTest::compile(const std::string &source,
 
 CUfunction SimtTest::kernel(const std::string &source) {
   std::vector<char> cubin;
-  EXPECT_EQ(compile(source, cubin), NVRTC_SUCCESS) << log;
+  if (compile(source, cubin) != NVRTC_SUCCESS) {
+    ADD_FAILURE() << log;
+    return nullptr;
+  }
   CUmodule module = nullptr;
   CUfunction function = nullptr;
   EXPECT_EQ(driver->cuModuleLoadData(&module, cubin.data()), CUDA_SUCCESS);
