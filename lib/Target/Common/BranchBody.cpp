@@ -409,4 +409,43 @@ Operation *branchContraction(FusedMapOp map) {
   return succeeded(body) ? body->anchor : nullptr;
 }
 
+LogicalResult verifySurroundings(KernelOp kernel, const Signature &signature,
+                                 const BranchBody &body) {
+  FusedMapOp map = body.map;
+  for (Value operand : map->getOperands())
+    if (!isa<BlockArgument>(operand))
+      return map.emitOpError("takes a tensor that the kernel computes itself; "
+                             "it must be an argument");
+  size_t shared =
+      signature.body->getTerminator()->getNumOperands() - kernel.getNumEach();
+  bool joins = body.spec.contraction.kind != Kind::BackwardFilter;
+  if (joins != (shared != 0))
+    return kernel.emitOpError(
+        joins ? "yields nothing that its branches join"
+              : "yields more than its grow.fused_map gives for each branch");
+  Value joined = joins ? Value(body.joinedResult()) : Value();
+  for (Operation &op : signature.body->without_terminator()) {
+    if (&op == map)
+      continue;
+    if (!isElementwise(&op) || !joins)
+      return op.emitOpError("cannot share a kernel with a grow.fused_map; only "
+                            "elementwise operations on what it joins can");
+    for (const ChannelSource &source : channelSources(&op))
+      if (!source.isArgument())
+        return op.emitOpError("takes a vector over channels that the kernel "
+                              "computes itself; it must be an argument");
+    for (Value operand : op.getOperands())
+      if (operand.getDefiningOp() == map && operand != joined)
+        return op.emitOpError("takes a result of single branches; only what "
+                              "the grow.fused_map joins can be read");
+  }
+  for (Value yielded :
+       signature.body->getTerminator()->getOperands().take_front(shared))
+    if (!compatibleTypes(yielded.getType(), joined.getType()))
+      return kernel.emitOpError()
+             << "yields " << yielded.getType()
+             << " but its branches are joined to " << joined.getType();
+  return success();
+}
+
 } // namespace cambium::grow

@@ -68,6 +68,12 @@ struct BranchBody {
 /// Fails without a diagnostic, but with the reason.
 mlir::FailureOr<BranchBody> sortBody(FusedMapOp map, Refusal &refusal);
 
+/// Fails with a diagnostic unless the kernel's map takes arguments and what
+/// follows the map can be computed where its joined result is.
+mlir::LogicalResult verifySurroundings(KernelOp kernel,
+                                       const Signature &signature,
+                                       const BranchBody &body);
+
 /// True if the body computes with bits.
 bool usesBits(FusedMapOp map);
 
