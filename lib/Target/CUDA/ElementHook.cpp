@@ -199,9 +199,8 @@ Value HookEmitter::computeOp(Operation *op, OpBuilder &b) {
   Location loc = op->getLoc();
   SmallVector<Value> in;
   for (OpOperand &operand : op->getOpOperands())
-    in.push_back(isChannelOperand(operand)
-                     ? channels.lookup(operand.get())
-                     : compute(operand.get(), b));
+    in.push_back(isChannelOperand(operand) ? channels.lookup(operand.get())
+                                           : compute(operand.get(), b));
   auto constant = [&](const APFloat &value) {
     return arith::ConstantOp::create(
         b, loc, FloatAttr::get(b.getF32Type(), value.convertToDouble()));
@@ -255,8 +254,8 @@ void HookEmitter::emitFunction(Target &target) {
         elements.clear();
         channels.clear();
         for (auto [leaf, argument] : llvm::zip(target.operands, arguments))
-          (leaves[leaf].isChannel ? channels
-                                  : elements)[leaves[leaf].value] = argument;
+          (leaves[leaf].isChannel ? channels : elements)[leaves[leaf].value] =
+              argument;
         return compute(target.value, builder);
       });
 }

@@ -36,7 +36,8 @@ struct HookBuffer {
 ///   struct <name> {
 ///     template <int N, class Args>
 ///     static __device__ void apply(const Args &args, const Place &place,
-///                                  Vec<N> given0, ..., Vec<N> &returned0, ...);
+///                                  Vec<N> given0, ..., Vec<N> &returned0,
+///                                  ...);
 ///   };
 ///
 /// loads what the operations read, computes `returned` and `stored` from it and

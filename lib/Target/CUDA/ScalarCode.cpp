@@ -33,8 +33,8 @@ static std::string floatLiteral(const APFloat &value) {
   if (value.isInfinity())
     return value.isNegative() ? "(-1.0f / 0.0f)" : "(1.0f / 0.0f)";
   char digits[32];
-  auto [end, error] =
-      std::to_chars(std::begin(digits), std::end(digits), value.convertToFloat());
+  auto [end, error] = std::to_chars(std::begin(digits), std::end(digits),
+                                    value.convertToFloat());
   assert(error == std::errc() && "32 characters suffice for any float");
   std::string text(digits, end);
   if (text.find_first_of(".e") == std::string::npos)
@@ -196,10 +196,10 @@ static void copyConstants(emitc::FuncOp function) {
 // Functions
 //===----------------------------------------------------------------------===//
 
-std::string emitScalarFunction(
-    OpBuilder &builder, Location loc, StringRef name,
-    ArrayRef<ScalarParameter> parameters, Type result,
-    function_ref<Value(OpBuilder &, ValueRange)> body) {
+std::string
+emitScalarFunction(OpBuilder &builder, Location loc, StringRef name,
+                   ArrayRef<ScalarParameter> parameters, Type result,
+                   function_ref<Value(OpBuilder &, ValueRange)> body) {
   Operation *scope = builder.getInsertionBlock()->getParentOp();
   std::string unique = name.str();
   for (unsigned i = 1; SymbolTable::lookupSymbolIn(scope, unique); ++i)
@@ -207,10 +207,10 @@ std::string emitScalarFunction(
   SmallVector<Type> types;
   for (const ScalarParameter &parameter : parameters)
     types.push_back(parameter.type);
-  auto function = emitc::FuncOp::create(
-      builder, loc, unique, builder.getFunctionType(types, result));
-  function.setSpecifiersAttr(builder.getStrArrayAttr(
-      {"static", "__device__", "__forceinline__"}));
+  auto function = emitc::FuncOp::create(builder, loc, unique,
+                                        builder.getFunctionType(types, result));
+  function.setSpecifiersAttr(
+      builder.getStrArrayAttr({"static", "__device__", "__forceinline__"}));
   Block *block = function.addEntryBlock();
   for (auto [argument, parameter] :
        llvm::zip(block->getArguments(), parameters))
