@@ -4,13 +4,55 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 //===----------------------------------------------------------------------===//
+//
+// The templates are in device/cambium/Optimizer.cuh.
+//
+//===----------------------------------------------------------------------===//
 
-#include "CudaEmission.h"
+#include "DeviceText.h"
 
 using namespace mlir;
 
 namespace cambium::grow {
 
-CudaForm cudaOptimizerForm(OptimizerOp) { return {}; }
+static std::string ruleText(Attribute optimizer) {
+  auto sgd = dyn_cast<SgdAttr>(optimizer);
+  if (!sgd)
+    return "cambium::AdamW";
+  if (sgd.getMomentum() == 0.0)
+    return "cambium::Sgd";
+  return sgd.getNesterov() ? "cambium::Momentum</*Nesterov=*/true>"
+                           : "cambium::Momentum</*Nesterov=*/false>";
+}
+
+CudaForm cudaOptimizerForm(OptimizerOp op) {
+  std::string rule = ruleText(op.getOptimizer());
+  bool accumulate = op.getAccumulate(), sum = op.getSum() || accumulate;
+  std::string derived = accumulate ? "Accumulate" : sum ? "Overwrite" : "None";
+  CudaForm form;
+  form.numBuffers = sum ? 2 : 1;
+  form.counted = true;
+  form.sizes = [](const HostExtents &extents) {
+    return elementLaunch(extents.elements(0));
+  };
+  form.emit = [=](CudaEmission &e) {
+    e.include("Optimizer.cuh");
+    std::string type =
+        "cambium::Update<Rule, cambium::DerivedSum::" + derived + ">";
+    flatPhase(
+        e,
+        "A block takes consecutive elements through all parameters of "
+        "the list, a thread\nfour of them.",
+        "using Rule = " + rule + ";\n" +
+            aggregate(type, "update",
+                      {{"tuples", "args.branches"},
+                       {"parameters",
+                        "args.dims[" + std::to_string(e.numDims - 1) + "]"},
+                       {"gradient", readText(0)},
+                       {"derived", sum ? writeText(1) : "nullptr"}}),
+        "update", ExtentText(e.signature).elements(0), "true");
+  };
+  return form;
+}
 
 } // namespace cambium::grow
