@@ -48,7 +48,8 @@ Error Module::load(const void *image, int deviceArchitecture,
   }
   auto architecture =
       static_cast<const int *>(dlsym(handle, "simt_architecture"));
-  if (!architecture) {
+  auto calls = static_cast<const SimtCalls **>(dlsym(handle, "simt_calls"));
+  if (!architecture || !calls) {
     why = "not made by the shim's NVRTC";
     return errorNoBinaryForGpu;
   }
@@ -58,6 +59,7 @@ Error Module::load(const void *image, int deviceArchitecture,
           ", but the device is sm_" + std::to_string(deviceArchitecture);
     return errorNoBinaryForGpu;
   }
+  *calls = &deviceCalls;
   return success;
 }
 

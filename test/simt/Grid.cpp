@@ -140,7 +140,7 @@ void SignalGuard::handle(int number, siginfo_t *info, void *context) {
 
 } // namespace cambium::simt
 
-static const SimtCalls deviceCalls{
+const SimtCalls cambium::simt::deviceCalls{
     DeviceCalls::barrier,      DeviceCalls::warp,       DeviceCalls::copyAsync,
     DeviceCalls::commitCopies, DeviceCalls::waitCopies, DeviceCalls::yield,
     DeviceCalls::sharedOffset, DeviceCalls::trap};
@@ -204,6 +204,7 @@ void Grid::runBlock(SimtIndex block) {
   shared.resize(launch->sharedBytes);
   unsigned warps = (numThreads + 31) / 32;
   runnable.assign(warps, 0);
+  waitingLanes.assign(warps, 0);
   warpOrder.resize(warps);
   for (unsigned i = 0; i < warps; ++i)
     warpOrder[i] = i;
@@ -227,7 +228,6 @@ void Grid::startThread(unsigned index, SimtIndex block) {
   const SimtIndex &size = launch->blockSize;
   Fiber &fiber = fibers[index];
   *fiber.thread = {
-      &deviceCalls,
       shared.begin(),
       {index % size.x, index / size.x % size.y, index / size.x / size.y},
       block,
@@ -446,28 +446,24 @@ void Grid::waitForWarp(Fiber &fiber, int operation, unsigned mask,
   fiber.operands = operands;
   fiber.place = place;
 
-  unsigned first = 32 * fiber.warp();
-  bool complete = true;
-  for (unsigned lanes = mask; lanes; lanes &= lanes - 1) {
-    unsigned index = first + __builtin_ctz(lanes);
-    if (index >= numThreads)
-      fail(errorIllegalInstruction,
-           "waits for lanes that its warp has not (" + nameOf(place) + ")");
-    const Fiber &other = fibers[index];
-    if (other.state != Fiber::State::AtWarp)
-      complete = false;
-    else if (other.mask != mask || other.operation != operation)
-      fail(errorIllegalInstruction,
-           "does not do the same as its warp: it is in " + nameOf(place) +
-               ", lane " + std::to_string(other.lane()) + " in " +
-               nameOf(other.place));
-  }
-  if (complete) {
+  unsigned &waiting = waitingLanes[fiber.warp()];
+  waiting |= 1u << fiber.lane();
+  if ((waiting & mask) == mask) {
+    Fiber *lanes = &fibers[32 * fiber.warp()];
+    for (unsigned rest = mask; rest; rest &= rest - 1) {
+      Fiber &other = lanes[__builtin_ctz(rest)];
+      if (other.mask != mask || other.operation != operation)
+        fail(errorIllegalInstruction,
+             "does not do the same as its warp: it is in " + nameOf(place) +
+                 ", lane " + std::to_string(other.lane()) + " in " +
+                 nameOf(other.place));
+      other.state = Fiber::State::Runnable;
+    }
     std::string wrong = operate(operation, fiber.warp(), mask);
     if (!wrong.empty())
       fail(errorIllegalAddress, std::move(wrong));
-    for (unsigned lanes = mask; lanes; lanes &= lanes - 1)
-      makeRunnable(fibers[first + __builtin_ctz(lanes)]);
+    waiting &= ~mask;
+    runnable[fiber.warp()] |= mask;
   }
   switchAway(fiber);
 }

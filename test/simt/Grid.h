@@ -32,6 +32,9 @@ struct Fault {
   explicit operator bool() const { return code; }
 };
 
+/// For every module.
+extern const SimtCalls deviceCalls;
+
 struct Launch {
   const SimtEntry *entry;
   std::string name;
@@ -169,6 +172,8 @@ private:
   Fiber *current = nullptr;
   /// Lanes of each warp that can go on.
   std::vector<unsigned> runnable;
+  /// Lanes of each warp that are AtWarp.
+  std::vector<unsigned> waitingLanes;
   std::vector<unsigned> warpOrder;
   unsigned turn = 0;
   Barrier barriers[16];

@@ -97,7 +97,6 @@ struct SimtIndex {
 /// A device thread, found by its stack pointer: it lies at the upper end of the
 /// thread's stack.
 struct SimtThread {
-  const SimtCalls *calls;
   char *shared;
   SimtIndex thread, block, blockSize, gridSize;
 };

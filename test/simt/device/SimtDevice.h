@@ -221,9 +221,10 @@ using SimtPlace = cambium::simt::Place;
 #define SIMT_HERE                                                              \
   SimtPlace { __builtin_FILE(), __builtin_LINE() }
 
-SIMT_INLINE const cambium::simt::SimtCalls &simtCalls() {
-  return *cambium::simt::currentThread()->calls;
-}
+/// Set when the kernel is loaded.
+extern "C" __attribute__((visibility("default")))
+const cambium::simt::SimtCalls *simt_calls = nullptr;
+SIMT_INLINE const cambium::simt::SimtCalls &simtCalls() { return *simt_calls; }
 /// What `extern __shared__ T name[]` becomes a pointer to.
 SIMT_INLINE void *simtSharedMemory() {
   return cambium::simt::currentThread()->shared;
