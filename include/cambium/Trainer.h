@@ -138,6 +138,9 @@ public:
 
   GrowthReport grow(const AddBranches &growth);
 
+  /// Where the trainer runs: "host", or a CUDA device and its architecture, as
+  /// in "NVIDIA A100-SXM4-40GB (sm_80)".
+  std::string deviceName() const;
   MemoryReport memory() const;
   /// Trained scalars.
   int64_t parameterCount() const;

@@ -337,6 +337,8 @@ GrowthReport Trainer::grow(const AddBranches &growth) {
 // Looking inside
 //===----------------------------------------------------------------------===//
 
+std::string Trainer::deviceName() const { return impl->machine.device->name(); }
+
 MemoryReport Trainer::memory() const {
   MemoryReport report;
   for (const auto &[name, tensor] : impl->store.tensors()) {

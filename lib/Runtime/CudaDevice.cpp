@@ -349,7 +349,7 @@ std::string cuda::Device::name() const {
   check(impl->context.driver.cuDeviceGetName(name, sizeof(name),
                                              impl->context.device),
         "cannot ask the CUDA device for its name");
-  return name;
+  return std::string(name) + " (" + architecture() + ")";
 }
 
 std::string cuda::Device::architecture() const {

@@ -69,6 +69,19 @@ CLI::Validator rate() {
   return CLI::Validator(check, "");
 }
 
+CLI::Validator target() {
+  auto check = [](const std::string &text) -> std::string {
+    int device;
+    bool numbered = text.rfind("cuda:", 0) == 0 &&
+                    CLI::detail::lexical_cast(text.substr(5), device) &&
+                    device >= 0;
+    if (text == "host" || text == "cuda" || numbered)
+      return "";
+    return text + " is not host, cuda or cuda:N";
+  };
+  return CLI::Validator(check, "");
+}
+
 CLI::Validator aboveZero() {
   return hidden(CLI::Range(int64_t(1), int64_t(1) << 31));
 }
@@ -120,6 +133,16 @@ void addRunFlags(CLI::App &app, Options &options) {
   app.add_option("--isa", options.isaName, "Instruction set of the kernels")
       ->type_name("native|generic|avx2|avx512")
       ->check(hidden(CLI::IsMember({"native", "generic", "avx2", "avx512"})))
+      ->capture_default_str();
+  app.add_option("--target", options.targetName,
+                 "Where to train: the processor or a CUDA device")
+      ->type_name("host|cuda[:N]")
+      ->check(target())
+      ->capture_default_str();
+  app.add_option("--precision", options.precisionName,
+                 "What contractions on a CUDA device multiply")
+      ->type_name("fp32|tf32|bf16")
+      ->check(hidden(CLI::IsMember({"fp32", "tf32", "bf16"})))
       ->capture_default_str();
   app.add_flag("--quiet", options.quiet, "Print the result line only");
 }
@@ -189,6 +212,10 @@ void finish(const CLI::App &app, Options &options, const Texts &texts) {
   if (options.rateKind != Kind::Step &&
       (app.count("--drop-every") || app.count("--drop-factor")))
     throw Error("--drop-every and --drop-factor need --schedule=step");
+  if (options.onCuda() && (app.count("--isa") || app.count("--threads")))
+    throw Error("--isa and --threads are of --target=host");
+  if (!options.onCuda() && app.count("--precision"))
+    throw Error("--precision needs --target=cuda; the host computes in fp32");
   options.onPlateau = app.count("--plateau") || app.count("--patience");
 
   const std::vector<std::string> &growths = options.growTexts;
@@ -208,6 +235,20 @@ Isa Options::isa() const {
   if (isaName == "avx2")
     return Isa::AVX2;
   return isaName == "avx512" ? Isa::AVX512 : Isa::Native;
+}
+
+Target Options::target() const {
+  if (!onCuda())
+    return Target::host(threads, isa());
+  size_t colon = targetName.find(':');
+  return Target::cuda(
+      colon == std::string::npos ? 0 : std::stoi(targetName.substr(colon + 1)));
+}
+
+Precision Options::precision() const {
+  if (precisionName == "tf32")
+    return Precision::Tf32;
+  return precisionName == "bf16" ? Precision::Bf16 : Precision::Fp32;
 }
 
 Options parseOptions(int argc, const char *const *argv) {

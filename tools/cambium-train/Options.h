@@ -32,6 +32,9 @@ struct Options {
   uint64_t seed = 1;
   unsigned threads = 0;
   std::string isaName = "native";
+  /// "host", "cuda", or "cuda:" and a device's number.
+  std::string targetName = "host";
+  std::string precisionName = "fp32";
 
   /// The --grow texts; "none" alone for a network that stays as it is.
   std::vector<std::string> growTexts;
@@ -51,6 +54,9 @@ struct Options {
   std::vector<std::string> command;
 
   Isa isa() const;
+  bool onCuda() const { return targetName != "host"; }
+  Target target() const;
+  Precision precision() const;
 };
 
 /// A command line that cannot be run: exit with `exitCode`. The message is for

@@ -537,8 +537,8 @@ std::string renderReport(const History &history,
          "</section><section><h2>Machine</h2>\n" + facts(history.machine) +
          "</section></div>\n<h2>Once more</h2>\n<p class=\"note\">This "
          "command repeats the run; on the same instruction set the losses are "
-         "the "
-         "same, bit for bit, on any number of threads.</p>\n<pre>" +
+         "the same, bit for bit, on any number of threads, and so they are on "
+         "the same CUDA device.</p>\n<pre>" +
          escaped(join(quoted, " ")) +
          "</pre>\n<footer>The numbers behind this page: "
          "<code>history.json</code> beside it.</footer>\n"

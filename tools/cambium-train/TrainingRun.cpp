@@ -108,7 +108,8 @@ void TrainingRun::compile() {
   auto begin = Clock::now();
   try {
     TrainerOptions trainerOptions;
-    trainerOptions.target = Target::host(options.threads, options.isa());
+    trainerOptions.target = options.target();
+    trainerOptions.compile.precision = options.precision();
     trainerOptions.seed = options.seed;
     trainer = std::make_unique<Trainer>(Network::load(options.network),
                                         trainerOptions);
@@ -209,6 +210,8 @@ void TrainingRun::describe() {
   record.command = options.command;
   record.date = now();
   record.machine = describeMachine();
+  if (options.onCuda())
+    record.machine.emplace_back("CUDA device", trainer->deviceName());
   auto add = [&](const char *name, const std::string &value) {
     record.configuration.emplace_back(name, value);
   };
@@ -226,9 +229,14 @@ void TrainingRun::describe() {
                : ""));
   add("Augmentation", options.augment ? "flips and shifts" : "none");
   add("Seed", std::to_string(options.seed));
-  add("Threads", options.threads == 0 ? "one for each core"
-                                      : std::to_string(options.threads));
-  add("Instruction set", options.isaName);
+  if (options.onCuda()) {
+    add("Target", options.targetName);
+    add("Precision", options.precisionName);
+  } else {
+    add("Threads", options.threads == 0 ? "one for each core"
+                                        : std::to_string(options.threads));
+    add("Instruction set", options.isaName);
+  }
   for (int64_t c = 0; c < data.train.channels; ++c)
     add("Normalization",
         format("mean %.4f, deviation %.4f", normalization->mean(c),

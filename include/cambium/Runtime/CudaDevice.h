@@ -41,8 +41,6 @@ public:
   explicit Device(int ordinal = 0);
   ~Device() override;
 
-  /// As the driver tells it: "NVIDIA A100-SXM4-40GB".
-  std::string name() const;
   /// What kernels are to be compiled for: "sm_80", "sm_90a".
   std::string architecture() const;
   size_t memoryBytes() const;
@@ -53,6 +51,7 @@ public:
                                          const std::string &name);
 
   TargetKind kind() const override { return TargetKind::Cuda; }
+  std::string name() const override;
   Memory &memory() override;
   int64_t scratchBytes(int64_t) const override { return 0; }
   void reserve(const Plan &plan) override;

@@ -41,6 +41,8 @@ public:
   virtual ~Device();
 
   virtual TargetKind kind() const = 0;
+  /// For people: "host", or "NVIDIA A100-SXM4-40GB (sm_80)".
+  virtual std::string name() const = 0;
   virtual Memory &memory() = 0;
   /// Memory of a plan that asks for so much scratch a thread.
   virtual int64_t scratchBytes(int64_t ofThread) const = 0;

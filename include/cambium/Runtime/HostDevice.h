@@ -31,6 +31,7 @@ public:
   unsigned threads() const;
 
   TargetKind kind() const override { return TargetKind::Host; }
+  std::string name() const override { return "host"; }
   Memory &memory() override { return Memory::host(); }
   int64_t scratchBytes(int64_t ofThread) const override;
   void reserve(const Plan &plan) override;

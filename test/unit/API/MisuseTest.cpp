@@ -11,6 +11,7 @@
 #include "gtest/gtest.h"
 
 #include <cmath>
+#include <cstdlib>
 #include <functional>
 #include <thread>
 
@@ -52,6 +53,14 @@ void expectFault(const std::string &part, const std::function<void()> &action) {
 
 const float *const noFloats = nullptr;
 const int32_t *const noLabels = nullptr;
+
+TEST(TrainerMisuse, CudaNeedsADriver) {
+  setenv("CAMBIUM_CUDA_DRIVER", "/nowhere/libcuda.so", /*overwrite=*/1);
+  TrainerOptions options;
+  options.target = Target::cuda();
+  expectFault("cannot load the CUDA driver library; tried:\n  /nowhere",
+              [&] { Trainer trainer(makeNetwork(), options); });
+}
 
 TEST(TrainerMisuse, DataMustBeThere) {
   Trainer trainer(makeNetwork());
