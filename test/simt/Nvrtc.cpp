@@ -39,6 +39,8 @@ struct Program {
 /// A `__global__` function that the driver can find by its name.
 struct Entry {
   std::string name;
+  /// Its namespaces: "a::b::".
+  std::string scope;
   /// What `__launch_bounds__` says; "0" without it.
   std::string maxThreads = "0";
 };
@@ -118,6 +120,29 @@ Entry readEntry(const std::string &text, size_t at) {
   }
 }
 
+/// The namespaces that are open before `end`, each with "::".
+std::string scopeAt(const std::string &text, size_t end) {
+  static const std::regex opening(R"(namespace\s+([\w:]+)\s*$)");
+  std::vector<std::string> scopes;
+  size_t statement = 0;
+  for (size_t at = text.find_first_of(";{}"); at < end;
+       at = text.find_first_of(";{}", at + 1)) {
+    if (text[at] == '{') {
+      std::smatch match;
+      std::string before = text.substr(statement, at - statement);
+      bool isNamespace = std::regex_search(before, match, opening);
+      scopes.push_back(isNamespace ? match[1].str() + "::" : "");
+    } else if (text[at] == '}' && !scopes.empty()) {
+      scopes.pop_back();
+    }
+    statement = at + 1;
+  }
+  std::string result;
+  for (const std::string &scope : scopes)
+    result += scope;
+  return result;
+}
+
 std::vector<Entry> findEntries(const std::string &source) {
   std::vector<Entry> entries;
   std::string text = withoutComments(source);
@@ -129,8 +154,10 @@ std::vector<Entry> findEntries(const std::string &source) {
     if (text.substr(before, at - before).find("\"C\"") == std::string::npos)
       continue;
     Entry entry = readEntry(text, at + std::strlen(keyword));
-    if (!entry.name.empty())
-      entries.push_back(entry);
+    if (entry.name.empty())
+      continue;
+    entry.scope = scopeAt(text, at);
+    entries.push_back(entry);
   }
   return entries;
 }
@@ -256,7 +283,8 @@ void build(Program &program, const Options &options) {
   std::string &main = texts["./" + program.name];
   main = withSharedPointers(program.source) + "\n#line 1 \"entries\"\n";
   for (const Entry &entry : findEntries(program.source))
-    main += "SIMT_ENTRY(" + entry.name + ", (" + entry.maxThreads + "))\n";
+    main += "SIMT_ENTRY(" + entry.name + ", " + entry.scope + entry.name +
+            ", (" + entry.maxThreads + "))\n";
   main += "extern \"C\" __attribute__((visibility(\"default\"))) const int "
           "simt_architecture = " +
           std::to_string(std::atoi(options.architecture.c_str())) + ";\n";

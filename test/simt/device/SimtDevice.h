@@ -335,12 +335,13 @@ constexpr SimtEntry describeEntry(void (*)(Params...),
 } // namespace cambium::simt
 
 /// Appended to a kernel's source for each `__global__` function.
-#define SIMT_ENTRY(NAME, MAX_THREADS)                                          \
+#define SIMT_ENTRY(NAME, FUNCTION, MAX_THREADS)                                \
   static void simt_run_##NAME(void *const *params) {                           \
-    ::cambium::simt::runEntry(&NAME, params);                                  \
+    ::cambium::simt::runEntry(&FUNCTION, params);                              \
   }                                                                            \
   extern "C" __attribute__((visibility("default")))                            \
   const ::cambium::simt::SimtEntry simt_entry_##NAME =                         \
-      ::cambium::simt::describeEntry(&NAME, &simt_run_##NAME, MAX_THREADS);
+      ::cambium::simt::describeEntry(&FUNCTION, &simt_run_##NAME,              \
+                                     MAX_THREADS);
 
 #endif // CAMBIUM_TEST_SIMT_SIMTDEVICE_H

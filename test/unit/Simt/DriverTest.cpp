@@ -65,8 +65,12 @@ TEST_F(SimtDriver, FindsEntriesInAnyForm) {
 // __global__ void comment(int);
 template <int N> __global__ void other(int *);
 constexpr int threads = 64;
+struct Other {};
+namespace a {
+namespace b {}
 extern "C" __global__ void __launch_bounds__(2 * (threads / 2))
     k(int *values, const float factor) {}
+} // namespace a
 )");
 }
 
