@@ -12,6 +12,7 @@
 
 #include "BranchBuffers.h"
 #include "FilterForm.h"
+#include "RowsForm.h"
 
 using namespace mlir;
 
@@ -46,6 +47,11 @@ struct FilterKernel {
   /// What is stored in the end, where.
   SmallVector<std::pair<Value, HookBuffer>> results;
   std::function<HookBuffer(BlockArgument)> bufferOf;
+  /// The forward contraction that the gradient takes the result of, and the
+  /// value that stands for it; null if there is none.
+  std::optional<RowsKernel> again;
+  Value accumulator;
+  std::function<void(CudaEmission &)> printAgainInput;
 
   /// x at `xDim`, dy at `gradientDim`.
   void addExtents(int64_t xDim, int64_t gradientDim, bool slicedGradient);
@@ -57,7 +63,7 @@ struct FilterKernel {
 class FilterPrinter {
 public:
   FilterPrinter(CudaEmission &e, const FilterKernel &kernel)
-      : e(e), k(kernel), name((e.name() + "Filter").str()) {}
+      : e(e), k(kernel) {}
 
   void print();
 
@@ -70,6 +76,7 @@ private:
   std::string gradientText();
   std::string finishText();
   std::string sumText();
+  void printAgain();
   void printPhases();
 
   /// Emits a hook; gives its name.
@@ -79,7 +86,6 @@ private:
 
   CudaEmission &e;
   const FilterKernel &k;
-  std::string name;
 };
 
 } // namespace
@@ -132,15 +138,23 @@ FilterExtents FilterKernel::extentsOf(ArrayRef<int64_t> dims) const {
 }
 
 LaunchSizes FilterKernel::sizes(ArrayRef<int64_t> dims) const {
-  FilterPlan plan(tile, extentsOf(dims));
+  FilterExtents all = extentsOf(dims);
   LaunchSizes sizes;
-  int64_t perRound = plan.branchesPerRound;
-  sizes.tasks = {plan.blocksPerBranch() * perRound,
-                 plan.finishBlocksPerBranch() * perRound};
-  sizes.blocks = {{tile.threads(), filterSharedBytes(tile, precision)},
-                  {FilterPlan::finishThreads, 0}};
+  int perRound = 0;
+  if (again) {
+    perRound =
+        std::min(RowsPlan::branchesIn(again->branchBytes(again->plan(dims)),
+                                      all.branches),
+                 FilterPlan(tile, all).branchesPerRound);
+    again->addTo(sizes, again->plan(dims, perRound));
+  }
+  FilterPlan plan(tile, all, perRound);
+  for (int64_t blocks : {plan.blocksPerBranch(), plan.finishBlocksPerBranch()})
+    sizes.tasks.push_back(blocks * plan.branchesPerRound);
+  sizes.blocks.push_back({tile.threads(), filterSharedBytes(tile, precision)});
+  sizes.blocks.push_back({FilterPlan::finishThreads, 0});
   sizes.rounds = plan.rounds();
-  sizes.workspaceBytes = plan.workspace() * sizeof(float);
+  sizes.workspaceBytes += plan.workspace() * sizeof(float);
   return sizes;
 }
 
@@ -170,7 +184,7 @@ std::string FilterPrinter::tileText() {
                                            {"stages", t.stages},
                                            {"sums", t.sums}};
   std::string text = "  static __host__ __device__ constexpr "
-                     "cambium::FilterTile tile() {\n    return {";
+                     "FilterTile tile() {\n    return {";
   for (auto [index, field] : llvm::enumerate(fields))
     text += (index == 0       ? ""
              : index % 3 == 0 ? ",\n            "
@@ -184,7 +198,7 @@ std::string FilterPrinter::extentsText() {
       k.branchesDim < 0 ? "1"
                         : "args.dims[" + std::to_string(k.branchesDim) + "]";
   std::string text = "  template <class Args>\n  static __device__ "
-                     "cambium::FilterExtents extents(const Args &args) {\n"
+                     "FilterExtents extents(const Args &args) {\n"
                      "    return {";
   for (auto [index, source] : llvm::enumerate(k.extents)) {
     std::string value;
@@ -194,7 +208,7 @@ std::string FilterPrinter::extentsText() {
     if (value.empty())
       value = "1";
     if (source.ofAllBranches)
-      value += " / cambium::maxOf(" + branches + ", 1)";
+      value += " / maxOf(" + branches + ", 1)";
     text += std::string(index ? ",\n            /*" : "/*") + source.name +
             "=*/" + value;
   }
@@ -204,11 +218,10 @@ std::string FilterPrinter::extentsText() {
 std::string FilterPrinter::pointer(const HookBuffer &at, StringRef type,
                                    StringRef branch) {
   if (at.perBranch)
-    return ("cambium::branchBuffer<" + type + ">(args, " + branch + ", " +
+    return ("branchBuffer<" + type + ">(args, " + branch + ", " +
             Twine(k.tupleSize) + ", " + Twine(at.buffer) + ")")
         .str();
-  return ("cambium::buffer<" + type + ">(args, " + Twine(at.buffer) + ")")
-      .str();
+  return ("buffer<" + type + ">(args, " + Twine(at.buffer) + ")").str();
 }
 
 /// Of an argument of the body.
@@ -224,7 +237,7 @@ std::string FilterPrinter::hook(StringRef suffix, StringRef comment,
                                 ValueRange given, ValueRange returned,
                                 ArrayRef<std::pair<Value, HookBuffer>> stored) {
   ElementHook hook;
-  hook.name = (e.name() + suffix).str();
+  hook.name = suffix.str();
   hook.comment = comment.str();
   llvm::append_range(hook.given, given);
   llvm::append_range(hook.returned, returned);
@@ -241,8 +254,8 @@ static const char *hookHead = "  template <int N, class Args>\n"
 std::string FilterPrinter::inputText() {
   std::string text = std::string("  // x, as the contraction reads it.\n") +
                      hookHead +
-                     "input(const Args &args,\n      const cambium::Place "
-                     "&place, cambium::Vec<N> &x) {\n";
+                     "input(const Args &args,\n      const Place "
+                     "&place, Vec<N> &x) {\n";
   if (isa<BlockArgument>(k.input))
     return text + loadText(k.input, "x") + "  }\n";
   return text + "    " +
@@ -255,8 +268,8 @@ std::string FilterPrinter::gradientText() {
       std::string("  // dy, as the contraction reads it") +
       (k.sums.empty() ? "" : ", and what is summed over pixels") + ".\n" +
       hookHead +
-      "gradient(const Args &args,\n      const cambium::Place &place, "
-      "cambium::Vec<N> &dy, cambium::Vec<N> (&" +
+      "gradient(const Args &args,\n      const Place &place, "
+      "Vec<N> &dy, Vec<N> (&" +
       (k.sums.empty() ? "" : "sums") + ")[" +
       std::to_string(std::max<size_t>(k.sums.size(), 1)) + "]) {\n";
   std::string before, after, arguments;
@@ -281,17 +294,25 @@ std::string FilterPrinter::gradientText() {
   for (auto [index, sum] : llvm::enumerate(k.sums))
     bind(sum, "sums[" + std::to_string(index) + "]");
   text += before;
+  SmallVector<Value> given;
+  if (k.again) {
+    given.push_back(k.accumulator);
+    arguments = ", accumulator" + arguments;
+    text += "    const Vec<N> accumulator =\n        "
+            "loadElements<N>(Again::kept(args, place.branch), place);\n";
+  }
   if (!computed.empty())
-    text += "    " +
-            hook("Gradient", "What the gradient takes as dy.", {}, computed) +
-            "::apply(args, place" + arguments + ");\n";
+    text +=
+        "    " +
+        hook("Gradient", "What the gradient takes as dy.", given, computed) +
+        "::apply(args, place" + arguments + ");\n";
   return text + after + "  }\n";
 }
 
 std::string FilterPrinter::finishText() {
   std::string text = std::string("  // Stores dw.\n") + hookHead +
-                     "finish(const Args &args,\n      const cambium::Place "
-                     "&place, const cambium::Vec<N> &dw) {\n";
+                     "finish(const Args &args,\n      const Place "
+                     "&place, const Vec<N> &dw) {\n";
   Value gradient = k.anchor->getResult(0);
   if (llvm::any_of(k.results, [&](const auto &result) {
         return result.first != gradient;
@@ -300,7 +321,7 @@ std::string FilterPrinter::finishText() {
            hook("Finish", "What is stored of dw.", gradient, {}, k.results) +
            "::apply(args, place, dw);\n  }\n";
   for (auto &[value, at] : k.results)
-    text += "    cambium::storeElements<N>(\n        " +
+    text += "    storeElements<N>(\n        " +
             pointer(at, "float", "place.branch") + ", place, dw);\n";
   return text + "  }\n";
 }
@@ -337,25 +358,22 @@ void FilterPrinter::printPhases() {
               " times 32 rows (a tap and channels of x) and 32 columns;\na "
               "thread has 32 accumulators of each unit and loads quads of "
               "channels.",
-          t.threads(),
-          "cambium::FilterBlock<" + name + ">::accumulate(\n    args, " + name +
-              "::extents(args), task);");
+          t.threads(), "FilterBlock<Filter>::accumulate(args, task);");
   e.phase("Adds up the parts in order and stores the gradients. A thread has a "
           "quad of\naccumulators of one thread of the first phase, or one "
           "sum.",
           FilterPlan::finishThreads,
-          "cambium::FilterBlock<" + name + ">::finish(\n    args, " + name +
-              "::extents(args), task);");
+          "FilterBlock<Filter>::finish(args, task);");
 }
 
 static const char *elementName(Precision precision) {
   switch (precision) {
   case Precision::Fp32:
-    return "cambium::Fp32";
+    return "Fp32";
   case Precision::Tf32:
-    return "cambium::Tf32";
+    return "Tf32";
   case Precision::Bf16:
-    return "cambium::Bf16";
+    return "Bf16";
   }
   return "";
 }
@@ -372,24 +390,59 @@ static int64_t lastExtent(Value value) {
   return ShapedType::isDynamic(extent) ? -1 : extent;
 }
 
+/// The forward contraction's phases come first. Its filters and accumulators
+/// lie in the workspace after the partial gradients.
+void FilterPrinter::printAgain() {
+  RowsKernel again = *k.again;
+  again.printShape(e);
+  e.text("// Branches for which the workspace has room at a time.\n"
+         "template <class Args>\n"
+         "__device__ __forceinline__ int branchesPerRound(const Args &args) {\n"
+         "  const RowsPlan again(AgainShape::tile(), "
+         "AgainShape::extents(args));\n"
+         "  const FilterPlan filter(FilterShape::tile(), "
+         "FilterShape::extents(args));\n"
+         "  return minOf(RowsPlan::branchesIn(again.branchBytes +\n"
+         "                                        4 * again.resultFloats(),\n"
+         "                                    again.extents.branches),\n"
+         "               filter.branchesPerRound);\n}\n");
+  again.perRound = "branchesPerRound(args)";
+  again.firstByte = "4 * FilterPlan(FilterShape::tile(), "
+                    "FilterShape::extents(args),\n                          "
+                    "branchesPerRound(args))\n                   .workspace()";
+  k.printAgainInput(e);
+  again.printStruct(e);
+}
+
 void FilterPrinter::print() {
   e.include("Filter.cuh");
+  e.text("// Window, tile and extents.\nstruct FilterShape {\n" + tileText() +
+         extentsText() + "};\n");
+  if (k.again)
+    printAgain();
   // Hooks are structs of their own, in front.
   std::string input = inputText(), gradient = gradientText(),
               finish = finishText();
   std::string text =
-      "\n// Constants of the kernel, and what it reads and stores.\nstruct " +
-      name + " {\n  using Element = " + elementName(k.precision) +
+      "// What FilterBlock computes.\nstruct Filter : FilterShape {\n"
+      "  using Element = " +
+      std::string(elementName(k.precision)) +
       ";\n  static constexpr int workspace = " + std::to_string(k.workspace) +
       ";\n  // Channels that a thread loads at a time.\n"
       "  static constexpr int inputVector = " +
       std::to_string(vectorOf(k.spec, lastExtent(k.anchor->getOperand(0)))) +
       ";\n  static constexpr int gradientVector = " +
       std::to_string(vectorOf(k.spec, lastExtent(k.anchor->getOperand(1)))) +
-      ";\n\n" + tileText() + extentsText() + input + gradient + finish;
+      ";\n\n  template <class Args>\n  static __device__ __forceinline__ "
+      "FilterPlan plan(const Args &args) {\n    return FilterPlan(tile(), "
+      "extents(args)" +
+      (k.again ? ", branchesPerRound(args)" : "") + ");\n  }\n" + input +
+      gradient + finish;
   if (!k.sumBuffers.empty())
     text += sumText();
-  e.text(text + "};");
+  e.text(text + "};\n");
+  if (k.again)
+    k.again->printPhases(e);
   printPhases();
 }
 
@@ -476,10 +529,17 @@ FailureOr<CudaForm> cudaBranchFilterForm(KernelOp kernel,
       startKernel(kernel, body.anchor, body.spec.contraction, body.spec.sums);
   if (failed(started))
     return failure();
-  if (body.recomputed)
-    return body.recomputed->emitOpError("has no CUDA code in the gradient of a "
-                                        "filter");
   FilterKernel &k = *started;
+  if (body.recomputed) {
+    FailureOr<RowsKernel> again = recomputeKernel(kernel, signature, body);
+    if (failed(again))
+      return failure();
+    k.again = *again;
+    k.accumulator = body.recomputed->getResult(0);
+    k.printAgainInput = [kernel, &signature, body](CudaEmission &e) {
+      printRecomputeSource(e, kernel, signature, body);
+    };
+  }
   BranchBuffers buffers(kernel, signature);
   k.workspace = buffers.numShared();
   k.branchesDim = signature.numDims;

@@ -211,6 +211,7 @@ template <> struct FilterProduct<Bf16> : FilterTensorCore {
 ///     // Channels of x and dy that a thread loads at a time.
 ///     static constexpr int inputVector, gradientVector;
 ///     static constexpr FilterTile tile();
+///     FilterPlan plan(args);
 ///     // x at a place, as the contraction reads it.
 ///     void input(args, place, Vec<N> &x);
 ///     // dy, and the vectors that are summed over pixels.
@@ -266,23 +267,22 @@ public:
   /// Adds up the part of a gradient that is `task`'s and stores it in the
   /// workspace.
   template <class Args>
-  static __device__ __forceinline__ void
-  accumulate(const Args &args, const FilterExtents &extents, int task) {
-    const FilterPlan plan(Kernel::tile(), extents);
+  static __device__ __forceinline__ void accumulate(const Args &args,
+                                                    int task) {
+    const FilterPlan plan = Kernel::plan(args);
     FilterBlock block(plan, task);
-    if (block.branch < extents.branches)
+    if (block.branch < plan.extents.branches)
       block.run(args);
   }
 
   /// Adds up the parts' gradients and sums that are `task`'s and passes them
   /// on.
   template <class Args>
-  static __device__ __forceinline__ void
-  finish(const Args &args, const FilterExtents &extents, int task) {
-    const FilterPlan plan(Kernel::tile(), extents);
+  static __device__ __forceinline__ void finish(const Args &args, int task) {
+    const FilterPlan plan = Kernel::plan(args);
     const int branch = task / plan.finishBlocksPerBranch();
     const int block = task % plan.finishBlocksPerBranch();
-    if (branch >= extents.branches)
+    if (branch >= plan.extents.branches)
       return;
     const float *partials =
         static_cast<const float *>(args.buffers[Kernel::workspace]) +

@@ -129,8 +129,9 @@ struct FilterPlan {
   static constexpr int workspaceFloats = 8 << 20;
   static constexpr int finishThreads = 256;
 
+  /// `perRound`: branches of a round, 0 for as many as the workspace holds.
   CAMBIUM_HOST_DEVICE FilterPlan(const FilterTile &tile,
-                                 const FilterExtents &extents)
+                                 const FilterExtents &extents, int perRound = 0)
       : tile(tile), extents(extents) {
     groupInputs = extents.inC / tile.groups;
     groupOutputs = extents.outC / tile.groups;
@@ -144,7 +145,8 @@ struct FilterPlan {
     gradientFloats = static_cast<long long>(tiles()) * tile.quads() * 4;
     partialFloats = gradientFloats + ceilDiv(tile.sums * extents.outC, 4) * 4;
     const int most = workspaceFloats / clamp(partialFloats, 1, workspaceFloats);
-    branchesPerRound = clamp(most, 1, atLeast(extents.branches, 1));
+    branchesPerRound =
+        perRound > 0 ? perRound : clamp(most, 1, atLeast(extents.branches, 1));
     const int blocks = clamp(static_cast<long long>(tiles()) * branchesPerRound,
                              1, wantedBlocks);
     parts = clamp(ceilDiv(wantedBlocks, blocks), 1,
