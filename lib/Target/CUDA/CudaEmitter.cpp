@@ -109,8 +109,9 @@ void CudaEmission::text(const Twine &lines) {
 }
 
 void CudaEmission::phase(const Twine &comment, int threads, const Twine &body) {
+  std::string commentText = comment.str(), bodyText = body.str();
   std::string lines = "\n";
-  for (StringRef line : llvm::split(comment.str(), '\n'))
+  for (StringRef line : llvm::split(commentText, '\n'))
     lines += ("// " + line).str() + "\n";
   lines += "extern \"C\" __global__ void __launch_bounds__(" +
            std::to_string(threads) + ")\n" + kernelName + "_phase" +
@@ -120,7 +121,7 @@ void CudaEmission::phase(const Twine &comment, int threads, const Twine &body) {
            std::to_string(std::max<int64_t>(numDims, 1)) +
            "> args, const int firstTask) {\n" +
            "  const int task = firstTask + static_cast<int>(blockIdx.x);\n";
-  for (StringRef line : llvm::split(body.str(), '\n'))
+  for (StringRef line : llvm::split(bodyText, '\n'))
     lines += ("  " + line).str() + "\n";
   text(lines + "}");
 }

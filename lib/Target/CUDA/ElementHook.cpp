@@ -238,8 +238,10 @@ Value HookEmitter::compute(Value value, OpBuilder &b) {
 void HookEmitter::emitFunction(Target &target) {
   Operation *op = target.value.getDefiningOp();
   collect(target.value, target.operands);
-  std::string name = hook.name + "_" + nameOfResult(op);
+  std::string name = hook.name, result = nameOfResult(op);
   name.front() = llvm::toLower(name.front());
+  result.front() = llvm::toUpper(result.front());
+  name += result;
   auto typeOf = [&](Value value) -> Type {
     if (isBits(value))
       return e.builder.getI1Type();
@@ -299,17 +301,29 @@ std::string HookEmitter::pointer(const HookBuffer &at, StringRef type) {
   return ("buffer<" + type + ">(args, " + Twine(at.buffer) + ")").str();
 }
 
+/// `<left> <right>;`, on two lines where one is too long.
+static std::string statement(const std::string &left,
+                             const std::string &right) {
+  constexpr size_t maxLine = 80;
+  std::string line = "    " + left + " " + right + ";\n";
+  if (line.size() <= maxLine + 1)
+    return line;
+  return "    " + left + "\n        " + right + ";\n";
+}
+
 std::string HookEmitter::loadText(const Leaf &leaf) {
   HookBuffer at = hook.bufferOf(cast<BlockArgument>(leaf.value));
-  if (isBits(leaf.value))
-    return "    const Bits<N> " + leaf.name + " = loadBits<N>(\n        " +
-           pointer(at, "const unsigned char") + ", place);\n";
-  StringRef load = leaf.isChannel
+  bool bits = isBits(leaf.value);
+  StringRef load = bits ? "loadBits"
+                   : leaf.isChannel
                        ? (at.sliced ? "loadChannelSlice" : "loadChannels")
-                       : (at.sliced ? "loadSlice" : "loadElements");
-  return ("    const Vec<N> " + leaf.name + " = " + load + "<N>(\n        " +
-          pointer(at, "const float") + ", place);\n")
-      .str();
+                   : at.sliced ? "loadSlice"
+                               : "loadElements";
+  return statement(
+      (bits ? "const Bits<N> " : "const Vec<N> ") + leaf.name + " =",
+      (load + "<N>(").str() +
+          pointer(at, bits ? "const unsigned char" : "const float") +
+          ", place)");
 }
 
 std::string HookEmitter::storeText(Value value, const HookBuffer &at) {
@@ -317,11 +331,9 @@ std::string HookEmitter::storeText(Value value, const HookBuffer &at) {
   StringRef store = bits        ? "storeBits"
                     : at.sliced ? "storeSlice"
                                 : "storeElements";
-  return ("    " + store + "<N>(" +
-          pointer(at, bits ? "unsigned char" : "float") + ", place,\n" +
-          std::string(4 + store.size() + 4, ' ') + targetOf(value).name +
-          ");\n")
-      .str();
+  return statement((store + "<N>(").str() +
+                       pointer(at, bits ? "unsigned char" : "float") + ",",
+                   "place, " + targetOf(value).name + ")");
 }
 
 std::string HookEmitter::structText() {
@@ -362,7 +374,7 @@ std::string HookEmitter::structText() {
          "  static __device__ __forceinline__ void\n"
          "  apply(" +
          parameters + ") {\n" + loaded + declared + computed + copied + stored +
-         "  }\n};\n";
+         "  }\n};";
 }
 
 void HookEmitter::emit() {
@@ -382,7 +394,7 @@ void HookEmitter::emit() {
       return !first && second;
     return first != second && first->isBeforeInBlock(second);
   });
-  std::string comment;
+  std::string comment = "\n";
   for (StringRef line : llvm::split(hook.comment, '\n'))
     comment += ("// " + line + "\n").str();
   for (Value value : values)

@@ -73,7 +73,7 @@ FailureOr<CudaForm> cudaElementwiseForm(KernelOp, const Signature &signature) {
   int64_t result = signature.body->getNumArguments();
   CudaForm form;
   form.sizes = [=](const HostExtents &extents) {
-    return flatLaunch(extents.elements(result));
+    return elementLaunch(extents.elements(result));
   };
   form.emit = [=](CudaEmission &e) { emitCluster(e, result, hasChannels); };
   return form;

@@ -156,17 +156,14 @@ static void formExpressions(emitc::FuncOp function) {
       op.erase();
   llvm::DenseMap<Operation *, Operations> trees;
   SmallVector<Operations> roots;
-  auto isShared = [](Value value) {
-    // Constants have no name of their own.
-    return !value.hasOneUse() && !value.getDefiningOp<emitc::ConstantOp>();
-  };
   for (Operation &op : body.without_terminator()) {
     Operations tree;
     for (Value operand : op.getOperands()) {
       auto part = trees.find(operand.getDefiningOp());
-      if (part == trees.end() || isShared(operand))
+      if (part == trees.end() || !operand.hasOneUse())
         continue;
-      if (tree.size() + part->second.size() >= maxExpression)
+      if (tree.size() + part->second.size() >= maxExpression &&
+          !operand.getDefiningOp<emitc::ConstantOp>())
         continue;
       llvm::append_range(tree, part->second);
       trees.erase(part);
@@ -229,19 +226,19 @@ LogicalResult printFunction(emitc::FuncOp function, raw_ostream &os) {
   llvm::raw_string_ostream stream(text);
   if (failed(emitc::translateToCpp(function, stream)))
     return failure();
-  // The printer calls parameters v1, v2, ... in order.
-  SmallVector<StringRef> names;
-  for (BlockArgument argument : function.getArguments()) {
-    auto name = dyn_cast<NameLoc>(argument.getLoc());
-    names.push_back(name ? name.getName().getValue() : StringRef());
-  }
+  // The printer calls values v1, v2, ... in order, parameters first.
+  size_t numParameters = function.getNumArguments();
   auto renamed = [&](StringRef word) {
     size_t index;
     StringRef digits = word;
     if (!digits.consume_front("v") || digits.getAsInteger(10, index) ||
-        index == 0 || index > names.size() || names[index - 1].empty())
-      return word;
-    return names[index - 1];
+        index == 0)
+      return word.str();
+    if (index > numParameters)
+      return "t" + std::to_string(index - numParameters);
+    Location loc = function.getArgument(index - 1).getLoc();
+    auto name = dyn_cast<NameLoc>(loc);
+    return name ? name.getName().str() : word.str();
   };
   auto isWord = [](char c) { return llvm::isAlnum(c) || c == '_'; };
   for (StringRef rest = text; !rest.empty();) {
