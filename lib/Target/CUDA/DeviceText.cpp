@@ -7,6 +7,7 @@
 
 #include "DeviceText.h"
 
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/Format.h"
 
 #include <cmath>
@@ -47,7 +48,7 @@ std::string floatLiteral(double value) {
 std::string bufferText(int64_t buffer, StringRef type) {
   if (buffer < 0)
     return "nullptr";
-  return ("cambium::buffer<" + type + ">(args, " + Twine(buffer) + ")").str();
+  return ("buffer<" + type + ">(args, " + Twine(buffer) + ")").str();
 }
 
 std::string aggregate(StringRef type, StringRef name, Fields fields) {
@@ -58,6 +59,24 @@ std::string aggregate(StringRef type, StringRef name, Fields fields) {
     separator = ",\n    ";
   }
   return text + "};\n";
+}
+
+std::string callText(StringRef function, ArrayRef<std::string> arguments) {
+  constexpr size_t width = 76;
+  std::string text = function.str() + "(";
+  const size_t indent = text.size();
+  size_t column = indent;
+  for (auto [i, argument] : llvm::enumerate(arguments)) {
+    bool last = i + 1 == arguments.size();
+    if (i > 0 && column + argument.size() + 2 > width) {
+      text.back() = '\n';
+      text.append(indent, ' ');
+      column = indent;
+    }
+    text += argument + (last ? ")" : ", ");
+    column += argument.size() + 2;
+  }
+  return text;
 }
 
 //===----------------------------------------------------------------------===//
@@ -78,9 +97,8 @@ std::string ExtentText::channels(int64_t buffer) const {
 
 std::string ExtentText::product(int64_t buffer, int64_t first,
                                 int64_t count) const {
-  return "cambium::product<" +
-         std::to_string(signature.firstDims[buffer] + first) + ", " +
-         std::to_string(count) + ">(args)";
+  return "product<" + std::to_string(signature.firstDims[buffer] + first) +
+         ", " + std::to_string(count) + ">(args)";
 }
 
 std::string ExtentText::rows(int64_t buffer) const {
@@ -119,8 +137,10 @@ LaunchSizes elementLaunch(int64_t elements) {
 void flatPhase(CudaEmission &e, StringRef comment, const Twine &lines,
                StringRef work, const Twine &elements, StringRef wide) {
   e.phase(comment, flatThreads,
-          lines + "cambium::forElements(" + work + ", " + elements +
-              ",\n                     /*wide=*/" + wide + ", task);");
+          lines +
+              callText("forElements", {work.str(), elements.str(),
+                                       ("/*wide=*/" + wide).str(), "task"}) +
+              ";");
 }
 
 } // namespace cambium::grow

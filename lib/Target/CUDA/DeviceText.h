@@ -52,6 +52,10 @@ using Fields = llvm::ArrayRef<std::pair<llvm::StringRef, std::string>>;
 std::string aggregate(llvm::StringRef type, llvm::StringRef name,
                       Fields fields);
 
+/// `function(argument, ...)`, wrapped behind the bracket.
+std::string callText(llvm::StringRef function,
+                     llvm::ArrayRef<std::string> arguments);
+
 /// As in device/cambium/Flat.cuh.
 inline constexpr int flatThreads = 256;
 inline constexpr int64_t flatElements = 4 * flatThreads;

@@ -39,7 +39,7 @@ CudaForm combination(int64_t first, int64_t from, int64_t result,
         "four filters.",
         "constexpr bool transposed = " + Twine(transposed ? "true" : "false") +
             ";\n" +
-            aggregate("cambium::Combine<transposed>", "combine",
+            aggregate("Combine<transposed>", "combine",
                       {{"rows", extents.extent(result, 2)},
                        {"terms", extents.extent(from, 2)},
                        {"filters", extents.channels(result)},
@@ -65,18 +65,19 @@ CudaForm gradFirst(WeightComposeGradFirstOp op, const Signature &signature) {
   form.emit = [=](CudaEmission &e) {
     e.include("Compose.cuh");
     ExtentText extents(e.signature);
-    std::string indent(26, ' ');
-    e.phase("A warp computes one weight's gradient, a thread every 32nd "
-            "filter's part of it.",
-            composeThreads,
-            "const int places = " + extents.extent(gradient, 0) + " * " +
-                extents.extent(gradient, 1) +
-                ";\nconst int channels = " + extents.extent(gradient, 2) +
-                ", filters = " + extents.extent(gradient, 3) +
-                ";\nconst int middle = " + extents.extent(second, 2) +
-                ";\ncambium::combineGradients(" + readText(gradient) + ",\n" +
-                indent + readText(second) + ",\n" + indent + writeText(result) +
-                ",\n" + indent + "places, channels, middle, filters, task);");
+    e.phase(
+        "A warp computes one weight's gradient, a thread every 32nd "
+        "filter's part of it.",
+        composeThreads,
+        "const int places = " + extents.extent(gradient, 0) + " * " +
+            extents.extent(gradient, 1) +
+            ";\nconst int channels = " + extents.extent(gradient, 2) +
+            ", filters = " + extents.extent(gradient, 3) +
+            ";\nconst int middle = " + extents.extent(second, 2) + ";\n" +
+            callText("combineGradients",
+                     {readText(gradient), readText(second), writeText(result),
+                      "places", "channels", "middle", "filters", "task"}) +
+            ";");
   };
   return form;
 }

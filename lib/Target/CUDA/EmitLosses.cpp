@@ -40,10 +40,11 @@ void addMean(LaunchSizes &sizes, int64_t terms) {
 void emitMean(CudaEmission &e, const Twine &lines, StringRef terms,
               StringRef count, int64_t result) {
   e.phase("One block adds up, a thread every 256th term.", reduceThreads,
-          lines + "cambium::storeMean(" +
-              bufferText(e.signature.workspace(), "const double") +
-              ",\n                   " + terms + ", " + count + ", " +
-              writeText(result) + ");");
+          lines +
+              callText("storeMean",
+                       {bufferText(e.signature.workspace(), "const double"),
+                        terms.str(), count.str(), writeText(result)}) +
+              ";");
 }
 
 //===----------------------------------------------------------------------===//
@@ -66,13 +67,14 @@ CudaForm crossEntropy(SoftmaxCrossEntropyOp op, const Signature &signature) {
     e.include("Loss.cuh");
     ExtentText extents(e.signature);
     std::string rows = "const long long rows = " + extents.rows(logits) + ";\n";
-    std::string indent(25, ' ');
     e.phase("A warp computes the loss of a row, a thread every 32nd class.",
             reduceThreads,
-            rows + "cambium::crossEntropyRow(" + readText(logits) + ",\n" +
-                indent + bufferText(labels, "const int") + ", rows,\n" +
-                indent + extents.channels(logits) + ", task,\n" + indent +
-                bufferText(e.signature.workspace(), "double") + ");");
+            rows +
+                callText("crossEntropyRow",
+                         {readText(logits), bufferText(labels, "const int"),
+                          "rows", extents.channels(logits), "task",
+                          bufferText(e.signature.workspace(), "double")}) +
+                ";");
     emitMean(e, rows, "rows", "rows", result);
   };
   return form;
@@ -93,15 +95,14 @@ CudaForm crossEntropyGrad(SoftmaxCrossEntropyGradOp op,
   form.emit = [=](CudaEmission &e) {
     e.include("Loss.cuh");
     ExtentText extents(e.signature);
-    std::string indent(29, ' ');
     e.phase("A warp computes a row of the gradient, a thread every 32nd class.",
             reduceThreads,
-            "const long long rows = " + extents.rows(logits) +
-                ";\ncambium::crossEntropyGradRow(" + readText(logits) + ",\n" +
-                indent + bufferText(labels, "const int") + ",\n" + indent +
-                readText(gradient) + ", rows,\n" + indent +
-                extents.channels(logits) + ", task,\n" + indent +
-                writeText(result) + ");");
+            "const long long rows = " + extents.rows(logits) + ";\n" +
+                callText("crossEntropyGradRow",
+                         {readText(logits), bufferText(labels, "const int"),
+                          readText(gradient), "rows", extents.channels(logits),
+                          "task", writeText(result)}) +
+                ";");
   };
   return form;
 }
@@ -128,17 +129,17 @@ CudaForm meanSquaredError(MseOp op, const Signature &signature) {
     e.include("Loss.cuh");
     std::string elements = "const long long elements = " +
                            ExtentText(e.signature).elements(input) + ";\n";
-    std::string indent(26, ' ');
     e.phase("A block adds up the squared distances of consecutive elements; a "
             "thread takes four\nat a time.",
             reduceThreads,
-            elements + "cambium::addSquaredErrors(" + readText(input) + ",\n" +
-                indent + readText(target) + ",\n" + indent +
-                "elements, task,\n" + indent +
-                bufferText(e.signature.workspace(), "double") + ");");
+            elements +
+                callText("addSquaredErrors",
+                         {readText(input), readText(target), "elements", "task",
+                          bufferText(e.signature.workspace(), "double")}) +
+                ";");
     emitMean(e,
-             elements + "const long long blocks = cambium::ceilDiv(\n    "
-                        "elements, cambium::errorsOfBlock(elements));\n",
+             elements + "const long long blocks = ceilDiv("
+                        "elements, errorsOfBlock(elements));\n",
              "blocks", "elements", result);
   };
   return form;
@@ -160,7 +161,7 @@ CudaForm meanSquaredErrorGrad(MseGradOp op, const Signature &signature) {
         "A block computes consecutive elements of dx, a thread four of them.",
         "const long long elements = " +
             ExtentText(e.signature).elements(input) + ";\n" +
-            aggregate("cambium::SquaredErrorGrad", "work",
+            aggregate("SquaredErrorGrad", "work",
                       {{"elements", "elements"},
                        {"x", readText(input)},
                        {"target", readText(target)},

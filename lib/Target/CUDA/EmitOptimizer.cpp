@@ -18,11 +18,11 @@ namespace cambium::grow {
 static std::string ruleText(Attribute optimizer) {
   auto sgd = dyn_cast<SgdAttr>(optimizer);
   if (!sgd)
-    return "cambium::AdamW";
+    return "AdamW";
   if (sgd.getMomentum() == 0.0)
-    return "cambium::Sgd";
-  return sgd.getNesterov() ? "cambium::Momentum</*Nesterov=*/true>"
-                           : "cambium::Momentum</*Nesterov=*/false>";
+    return "Sgd";
+  return sgd.getNesterov() ? "Momentum</*Nesterov=*/true>"
+                           : "Momentum</*Nesterov=*/false>";
 }
 
 CudaForm cudaOptimizerForm(OptimizerOp op) {
@@ -37,8 +37,7 @@ CudaForm cudaOptimizerForm(OptimizerOp op) {
   };
   form.emit = [=](CudaEmission &e) {
     e.include("Optimizer.cuh");
-    std::string type =
-        "cambium::Update<Rule, cambium::DerivedSum::" + derived + ">";
+    std::string type = "Update<Rule, DerivedSum::" + derived + ">";
     flatPhase(
         e,
         "A block takes consecutive elements through all parameters of "

@@ -31,19 +31,16 @@ struct Window {
     left = padding[1];
   }
 
-  /// Emits the struct; its name.
-  std::string emit(CudaEmission &e) const {
-    std::string name = (e.name() + "_Window").str();
+  void emit(CudaEmission &e) const {
     e.text(llvm::formatv(R"(
-struct {0} {{
-  static constexpr int height = {1}, width = {2};
-  static constexpr int strideH = {3}, strideW = {4};
+struct Window {{
+  static constexpr int height = {0}, width = {1};
+  static constexpr int strideH = {2}, strideW = {3};
   // Padding before the first row and column.
-  static constexpr int top = {5}, left = {6};
+  static constexpr int top = {4}, left = {5};
 };)",
-                         name, height, width, strideH, strideW, top, left)
+                         height, width, strideH, strideW, top, left)
                .str());
-    return name;
   }
 
   int64_t height, width, strideH, strideW, top, left;
@@ -65,7 +62,7 @@ CudaForm windowForm(StringRef work, StringRef comment, const Window &window,
   };
   form.emit = [=](CudaEmission &e) {
     e.include("Pool.cuh");
-    std::string name = window.emit(e);
+    window.emit(e);
     ExtentText extents(e.signature);
     SmallVector<std::pair<StringRef, std::string>> fields = {
         {"input", extents.image(at.input)},
@@ -75,9 +72,7 @@ CudaForm windowForm(StringRef work, StringRef comment, const Window &window,
     if (at.dy >= 0)
       fields.push_back({"dy", readText(at.dy)});
     fields.push_back({at.dy >= 0 ? "dx" : "y", writeText(at.result)});
-    flatPhase(e, comment,
-              aggregate(("cambium::" + work + "<" + name + ">").str(), "pool",
-                        fields),
+    flatPhase(e, comment, aggregate((work + "<Window>").str(), "pool", fields),
               "pool", extents.elements(at.result), extents.wide(at.result));
   };
   return form;
@@ -144,10 +139,10 @@ CudaForm globalAvgPool(GlobalAvgPoolOp op, const Signature &signature) {
             "side take groups, the others\nfurther pixels.",
             reduceThreads,
             "const int area = " + extents.extent(in, 1) + " * " +
-                extents.extent(in, 2) + ";\ncambium::averageImage(" +
-                readText(in) + ",\n                      " + writeText(out) +
-                ", area,\n                      " + extents.channels(in) +
-                ", task);");
+                extents.extent(in, 2) + ";\n" +
+                callText("averageImage", {readText(in), writeText(out), "area",
+                                          extents.channels(in), "task"}) +
+                ";");
   };
   return form;
 }
@@ -165,7 +160,7 @@ CudaForm globalAvgPoolGrad(GlobalAvgPoolGradOp op, const Signature &signature) {
     flatPhase(e,
               "A block computes consecutive elements of dx, a thread four "
               "channels of a pixel.",
-              aggregate("cambium::GlobalAvgPoolGrad", "pool",
+              aggregate("GlobalAvgPoolGrad", "pool",
                         {{"area", extents.extent(result, 1) + " * " +
                                       extents.extent(result, 2)},
                          {"channels", extents.channels(result)},

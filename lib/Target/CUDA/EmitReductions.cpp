@@ -63,23 +63,21 @@ struct RowSums {
     std::string rows = "const long long rows = " + extents.rows(tensor) + ";\n";
     std::string channels =
         "const int channels = " + extents.channels(tensor) + ";\n";
-    std::string partial = bufferText(e.signature.workspace(), "double") + ");";
+    auto call = [&](StringRef function, StringRef work) {
+      return callText(function,
+                      {work.str(), "rows", "channels", "task",
+                       bufferText(e.signature.workspace(), "double")}) +
+             ";";
+    };
     e.phase("A block adds up " + what +
-                " for a chunk of the rows and at most 32 groups of channels\n"
-                "(of four, or of one where four do not divide them); threads "
-                "side by side take\ngroups, the others further rows.",
-            reduceThreads,
-            rows + channels + terms +
-                "cambium::addChunk(terms, rows, channels, task,\n"
-                "                  " +
-                partial);
+                "\nfor a chunk of the rows and at most 32 groups of channels "
+                "(of four, or of one\nwhere four do not divide them). Threads "
+                "side by side take groups, the others\nfurther rows.",
+            reduceThreads, rows + channels + terms + call("addChunk", "terms"));
     e.phase("A block adds the chunks' sums for 32 channels: a warp every "
             "eighth chunk, a\nthread one channel.",
             reduceThreads,
-            rows + channels + finish +
-                "cambium::addChunks(finish, rows, channels, task,\n"
-                "                   " +
-                partial);
+            rows + channels + finish + call("addChunks", "finish"));
   }
 };
 
@@ -95,10 +93,9 @@ CudaForm channelSum(ChannelSumOp op, const Signature &signature) {
   form.workspace = true;
   form.sizes = [=](const HostExtents &extents) { return sums.launch(extents); };
   form.emit = [=](CudaEmission &e) {
-    sums.emit(
-        e, "elements",
-        aggregate("cambium::PlainTerms", "terms", {{"x", readText(input)}}),
-        aggregate("cambium::StoreSum", "finish", {{"y", writeText(result)}}));
+    sums.emit(e, "elements",
+              aggregate("PlainTerms", "terms", {{"x", readText(input)}}),
+              aggregate("StoreSum", "finish", {{"y", writeText(result)}}));
   };
   return form;
 }
@@ -107,9 +104,9 @@ CudaForm batchNormStats(BatchNormStatsOp op, const Signature &signature) {
   auto buffer = [&](Value value) { return signature.bufferOf(value); };
   int64_t input = buffer(op.getInput());
   std::string terms =
-      aggregate("cambium::MomentTerms", "terms", {{"x", readText(input)}});
+      aggregate("MomentTerms", "terms", {{"x", readText(input)}});
   std::string finish =
-      aggregate("cambium::NormStats", "finish",
+      aggregate("NormStats", "finish",
                 {{"momentum", literal(op.getMomentum().convertToDouble())},
                  {"rows", "rows"},
                  {"runningMean", readText(buffer(op.getRunningMean()))},
@@ -160,14 +157,15 @@ public:
   void emit(CudaEmission &e) const {
     ExtentText extents(e.signature);
     std::string coefficients =
-        "cambium::behindChunks(" +
-        bufferText(e.signature.workspace(), "double") + ", rows,\n" +
-        "                          channels, cambium::NormGradSums::sums)";
+        callText("float *const coefficients = behindChunks",
+                 {bufferText(e.signature.workspace(), "double"), "rows",
+                  "channels", "NormGradSums::sums"}) +
+        ";\n";
     std::string terms =
-        aggregate("cambium::NormGradTerms", "terms",
+        aggregate("NormGradTerms", "terms",
                   {{"x", readText(input)}, {"dy", readText(gradient)}});
     std::string finish =
-        aggregate("cambium::NormGradSums", "finish",
+        aggregate("NormGradSums", "finish",
                   {{"epsilon", literal(epsilon)},
                    {"rows", "rows"},
                    {"channels", "channels"},
@@ -176,23 +174,24 @@ public:
                    {"variance", readText(variance)},
                    {"dScale", writeText(dScale)},
                    {"dShift", writeText(dShift)},
-                   {"coefficients", dInput < 0 ? "nullptr" : coefficients}});
-    sums.emit(e, "gradients and their products with x", terms, finish);
+                   {"coefficients", dInput < 0 ? "nullptr" : "coefficients"}});
+    sums.emit(e, "gradients and their products with x", terms,
+              dInput < 0 ? finish : coefficients + finish);
     if (dInput < 0)
       return;
-    std::string work = aggregate("cambium::NormGradInput", "gradient",
+    std::string work = aggregate("NormGradInput", "gradient",
                                  {{"channels", "channels"},
                                   {"x", readText(input)},
                                   {"dy", readText(gradient)},
                                   {"mean", readText(mean)},
-                                  {"coefficients", coefficients},
+                                  {"coefficients", "coefficients"},
                                   {"dx", writeText(dInput)}});
     flatPhase(e,
               "A block computes consecutive elements of dx, a thread four "
               "channels of a row.",
               "const long long rows = " + extents.rows(input) +
                   ";\nconst int channels = " + extents.channels(input) + ";\n" +
-                  work,
+                  coefficients + work,
               "gradient", "rows * channels", "channels % 4 == 0");
   }
 

@@ -36,10 +36,10 @@ CudaForm fill(FillOp op, const Signature &signature) {
   int64_t result = signature.bufferOf(op.getResult());
   std::string value = floatLiteral(op.getValue().convertToDouble());
   return flatForm(result, [=](CudaEmission &e) {
-    flatPhase(e, "A block fills consecutive elements, a thread four of them.",
-              aggregate("cambium::Fill", "fill",
-                        {{"value", value}, {"y", writeText(result)}}),
-              "fill", ExtentText(e.signature).elements(result), "true");
+    flatPhase(
+        e, "A block fills consecutive elements, a thread four of them.",
+        aggregate("Fill", "fill", {{"value", value}, {"y", writeText(result)}}),
+        "fill", ExtentText(e.signature).elements(result), "true");
   });
 }
 
@@ -48,7 +48,7 @@ CudaForm reshape(Operation *op, const Signature &signature) {
   int64_t result = signature.bufferOf(op->getResult(0));
   return flatForm(result, [=](CudaEmission &e) {
     flatPhase(e, "A block copies consecutive elements, a thread four of them.",
-              aggregate("cambium::Copy", "copy",
+              aggregate("Copy", "copy",
                         {{"x", readText(input)}, {"y", writeText(result)}}),
               "copy", ExtentText(e.signature).elements(result), "true");
   });
@@ -75,10 +75,10 @@ CudaForm concat(Operation *op, const Signature &signature) {
   form.emit = [=](CudaEmission &e) {
     e.include("Shape.cuh");
     ExtentText extents(e.signature);
-    std::string indent(23, ' ');
-    std::string body = "cambium::Concat concat(" + extents.rows(result) +
-                       ",\n" + indent + writeText(result) + ",\n" + indent +
-                       extents.channels(result) + ", task);";
+    std::string body =
+        callText("Concat concat", {extents.rows(result), writeText(result),
+                                   extents.channels(result), "task"}) +
+        ";";
     for (int64_t part : parts)
       body += "\nconcat.part(" + readText(part) + ", " +
               extents.channels(part) + ");";
@@ -103,7 +103,7 @@ template <typename Op> CudaForm slice(Op op, const Signature &signature) {
     flatPhase(e,
               "A block copies consecutive elements of the result, a thread "
               "four of a row where\nall rows are aligned.",
-              aggregate("cambium::CopyColumns", "slice",
+              aggregate("CopyColumns", "slice",
                         {{"width", extents.channels(result)},
                          {"from", columns(readText(input), input, offset)},
                          {"to", columns(writeText(result), result, 0)}}),
@@ -122,7 +122,7 @@ CudaForm moveWindow(int64_t input, int64_t result, int64_t top, int64_t left) {
     flatPhase(e,
               "A block computes consecutive weights of the result, a thread "
               "four of them.",
-              aggregate("cambium::MoveWindow", "window",
+              aggregate("MoveWindow", "window",
                         {{"inHeight", extents.extent(input, 0)},
                          {"inWidth", extents.extent(input, 1)},
                          {"outWidth", extents.extent(result, 1)},
