@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "../Trials.h"
 #include "Environment.h"
 #include "OpCases.h"
 #include "cambium/IR/Grow.h"
@@ -132,7 +133,7 @@ INSTANTIATE_TEST_SUITE_P(
     Ops, ConformanceTest,
     ::testing::Combine(::testing::ValuesIn(Environment::names()),
                        ::testing::Range<size_t>(0, generators().size()),
-                       ::testing::Range(0, 3)),
+                       ::testing::Range(0, test::trials(3))),
     nameOf);
 
 /// The rules of differentiation, against finite differences of the loss in the
@@ -200,7 +201,7 @@ INSTANTIATE_TEST_SUITE_P(
     Ops, DifferentiationTest,
     ::testing::Combine(::testing::Values("reference"),
                        ::testing::Range<size_t>(0, generators().size()),
-                       ::testing::Range(0, 2)),
+                       ::testing::Range(0, test::trials(2))),
     nameOf);
 
 /// Results do not depend on the number of threads, to the bit.

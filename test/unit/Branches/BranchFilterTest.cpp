@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "../../Trials.h"
 #include "../Contraction/InnerLoops.h"
 #include "BranchHarness.h"
 #include "llvm/Support/Error.h"
@@ -169,7 +170,8 @@ TEST_P(RandomBranchFilter, MatchesNaiveLoop) {
     expectBodiesMatch(randomConv(random), GetParam() * 7 + i);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, RandomBranchFilter, testing::Range(0u, 4u));
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomBranchFilter,
+                         testing::Range(0u, trials(4u)));
 
 TEST(BranchFilter, OneKernelServesAllCountsAndExtents) {
   for (bool recompute : {false, true}) {
@@ -212,7 +214,7 @@ TEST(BranchFilter, Rounds) {
 
 TEST(BranchFilter, EveryTile) {
   Problem problem = makeConv(2, 13, 5, 37, 3, 1);
-  for (int64_t tile : {1, 3, 6})
+  for (int64_t tile : registerTiles())
     for (int64_t tail : {1, 2, 6})
       for (int64_t vectors : {1, 2})
         for (bool recompute : {false, true}) {
@@ -323,7 +325,7 @@ TEST_P(BranchFilterAssembly, AccumulatorsStayInRegisters) {
 INSTANTIATE_TEST_SUITE_P(
     Schedules, BranchFilterAssembly,
     testing::Combine(testing::Values(Isa::AVX2, Isa::AVX512),
-                     testing::Values(8, 16, 24, 48, 64)),
+                     testing::ValuesIn(assemblyChannels())),
     [](const testing::TestParamInfo<std::tuple<Isa, int64_t>> &info) {
       return isaName(std::get<0>(info.param)) +
              std::to_string(std::get<1>(info.param));

@@ -13,7 +13,6 @@
 #include "gtest/gtest.h"
 #include <cmath>
 #include <limits>
-#include <map>
 #include <sstream>
 #include <stdexcept>
 
@@ -189,25 +188,6 @@ ContractionSchedule cambium::test::branchSchedule(const Jit &jit,
       test.problem.extents);
   schedule.winograd = winograd;
   return schedule;
-}
-
-/// Many cases differ in extents alone and so have one kernel.
-static std::shared_ptr<const CompiledKernel> compile(Jit &jit,
-                                                     mlir::ModuleOp module) {
-  static std::map<std::pair<Isa, std::string>,
-                  std::shared_ptr<const CompiledKernel>>
-      compiled;
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  module.print(stream);
-  auto &known = compiled[{jit.isa(), text}];
-  if (known)
-    return known;
-  auto kernel = jit.compile(module);
-  if (!kernel)
-    throw std::runtime_error(llvm::toString(kernel.takeError()));
-  known = std::make_shared<const CompiledKernel>(std::move(*kernel));
-  return known;
 }
 
 BranchKernel::BranchKernel(Jit &jit, const BranchCase &test,

@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "../../Trials.h"
 #include "../Contraction/InnerLoops.h"
 #include "BranchHarness.h"
 #include "llvm/Support/Error.h"
@@ -229,13 +230,14 @@ TEST_P(RandomBranchRows, MatchSumsInDouble) {
     expectMatches(randomCase(random), GetParam() * 100 + i);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, RandomBranchRows, testing::Range(0u, 4u));
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomBranchRows,
+                         testing::Range(0u, trials(4u)));
 
 TEST(BranchRowsAssembly, AccumulatorsStayInRegisters) {
   if (!llvm::Triple(llvm::sys::getProcessTriple()).isX86())
     GTEST_SKIP() << "the schedules are for x86-64";
   for (Isa isa : {Isa::AVX2, Isa::AVX512})
-    for (int64_t channels : {16, 24, 64})
+    for (int64_t channels : assemblyChannels())
       for (const BranchCase &test :
            bodies(makeConv(1, 8, channels, channels, 3, 1))) {
         ContractionSchedule schedule = chooseSchedule(

@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "../../Trials.h"
 #include "../Contraction/InnerLoops.h"
 #include "BranchHarness.h"
 #include "llvm/Support/Error.h"
@@ -264,12 +265,11 @@ TEST_P(WinogradBackwardAssembly, AccumulatorsStayInRegisters) {
   }
 }
 
-// Channels that call for one to four vectors.
 INSTANTIATE_TEST_SUITE_P(
     Schedules, WinogradBackwardAssembly,
     testing::Combine(testing::Values(Kind::BackwardData, Kind::BackwardFilter),
                      testing::Values(Isa::AVX2, Isa::AVX512),
-                     testing::Values(8, 16, 24, 48, 64)),
+                     testing::ValuesIn(assemblyChannels())),
     [](const auto &info) {
       return std::string(std::get<0>(info.param) == Kind::BackwardData
                              ? "Data"

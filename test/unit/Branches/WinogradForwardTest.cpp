@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "../../Trials.h"
 #include "../Contraction/InnerLoops.h"
 #include "BranchHarness.h"
 #include "llvm/Support/Error.h"
@@ -149,14 +150,13 @@ TEST_P(WinogradAssembly, AccumulatorsStayInRegisters) {
   EXPECT_GE(registerTiles, 1) << schedule.str();
 }
 
-// Channels that call for one to four vectors.
-INSTANTIATE_TEST_SUITE_P(Schedules, WinogradAssembly,
-                         testing::Combine(testing::Values(Isa::AVX2,
-                                                          Isa::AVX512),
-                                          testing::Values(8, 16, 24, 48, 64)),
-                         [](const auto &info) {
-                           return isaName(std::get<0>(info.param)) +
-                                  std::to_string(std::get<1>(info.param));
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Schedules, WinogradAssembly,
+    testing::Combine(testing::Values(Isa::AVX2, Isa::AVX512),
+                     testing::ValuesIn(assemblyChannels())),
+    [](const auto &info) {
+      return isaName(std::get<0>(info.param)) +
+             std::to_string(std::get<1>(info.param));
+    });
 
 } // namespace

@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "../../Trials.h"
 #include "ContractionHarness.h"
 #include "InnerLoops.h"
 #include "llvm/Support/Error.h"
@@ -64,13 +65,12 @@ parameterName(const testing::TestParamInfo<ContractionAssembly::ParamType> &p) {
          std::to_string(channels);
 }
 
-// Channels that call for one to four vectors.
 INSTANTIATE_TEST_SUITE_P(
     Schedules, ContractionAssembly,
     testing::Combine(testing::Values(Isa::AVX2, Isa::AVX512),
                      testing::Values(Kind::Forward, Kind::BackwardData,
                                      Kind::BackwardFilter),
-                     testing::Values(8, 16, 24, 48, 64)),
+                     testing::ValuesIn(assemblyChannels())),
     parameterName);
 
 TEST(ContractionAssemblyParser, SpillsWouldBeSeen) {

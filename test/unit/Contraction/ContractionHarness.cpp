@@ -12,6 +12,7 @@
 #include "llvm/Support/Error.h"
 #include <cmath>
 #include <limits>
+#include <map>
 #include <sstream>
 #include <stdexcept>
 #include <sys/mman.h>
@@ -235,11 +236,22 @@ mlir::OwningOpRef<mlir::ModuleOp> cambium::test::contractionModule(
   return module;
 }
 
-static CompiledKernel compile(Jit &jit, mlir::ModuleOp module) {
+std::shared_ptr<const CompiledKernel>
+cambium::test::compile(Jit &jit, mlir::ModuleOp module) {
+  static std::map<std::pair<Isa, std::string>,
+                  std::shared_ptr<const CompiledKernel>>
+      compiled;
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module.print(stream);
+  auto &known = compiled[{jit.isa(), text}];
+  if (known)
+    return known;
   auto kernel = jit.compile(module);
   if (!kernel)
     throw std::runtime_error(llvm::toString(kernel.takeError()));
-  return std::move(*kernel);
+  known = std::make_shared<const CompiledKernel>(std::move(*kernel));
+  return known;
 }
 
 ContractionKernel::ContractionKernel(Jit &jit, const ContractionSpec &spec,
@@ -256,7 +268,7 @@ Floats ContractionKernel::run(const std::vector<int64_t> &dims,
                               int64_t resultFloats, TaskOrder order,
                               bool guardStart) {
   LaunchSizes sizes = contractionLaunch(spec, schedule, layout, dims);
-  if (sizes.tasks.size() != code.phases().size())
+  if (sizes.tasks.size() != code->phases().size())
     throw std::logic_error("wrong number of phases");
   std::vector<GuardedFloats> memory;
   for (const Floats &operand : operands) {
@@ -270,7 +282,7 @@ Floats ContractionKernel::run(const std::vector<int64_t> &dims,
   for (GuardedFloats &floats : memory)
     buffers.push_back(floats.data());
 
-  for (auto [phase, count] : llvm::zip(code.phases(), sizes.tasks)) {
+  for (auto [phase, count] : llvm::zip(code->phases(), sizes.tasks)) {
     if (order == TaskOrder::AtOnce) {
       phase(buffers.data(), dims.data(), 0, count, scratch.data());
       continue;

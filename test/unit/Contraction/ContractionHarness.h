@@ -13,6 +13,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 #include <cstddef>
+#include <memory>
 #include <random>
 
 namespace cambium::test {
@@ -90,12 +91,15 @@ public:
   ContractionSpec spec;
   ContractionSchedule schedule;
   ContractionLayout layout;
-  CompiledKernel code;
+  std::shared_ptr<const CompiledKernel> code;
 };
 
 /// The context and the JIT of all kernels of this process.
 mlir::MLIRContext &context();
 Jit &jit();
+/// The module's kernel. Many problems differ in extents alone and so have one
+/// kernel, which is compiled once in the whole run.
+std::shared_ptr<const CompiledKernel> compile(Jit &jit, mlir::ModuleOp module);
 mlir::OwningOpRef<mlir::ModuleOp>
 contractionModule(const ContractionSpec &spec,
                   const ContractionSchedule &schedule,

@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "../../Trials.h"
 #include "ContractionHarness.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "llvm/Support/Error.h"
@@ -108,7 +109,7 @@ TEST_P(RandomConv, MatchesNaiveLoop) {
     expectAllKindsMatch(randomConv(random), GetParam() * 100 + i);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, RandomConv, testing::Range(0u, 12u));
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomConv, testing::Range(0u, trials(12u)));
 
 TEST(Contraction, Linear) {
   unsigned seed = 0;
@@ -161,7 +162,7 @@ TEST(Contraction, ManyChannels) {
 TEST(Contraction, EveryTile) {
   Problem problem = makeConv(2, 13, 5, 37, 3, 1);
   int64_t width = vectorWidth(jit().isa());
-  for (int64_t tile : {1, 3, 6})
+  for (int64_t tile : registerTiles())
     for (int64_t tail : {1, 2, 6})
       for (int64_t vectors : {1, 2})
         for (Kind kind : allKinds) {
