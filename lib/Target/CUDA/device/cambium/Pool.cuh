@@ -77,20 +77,22 @@ __device__ __forceinline__ Range outputsOf(int in, int size, int stride,
 /// short. More would take registers that occupancy needs.
 constexpr int unrolledTaps = 4;
 
-/// The largest elements of a window and where they are: the first of equals in
-/// row-major order.
+/// The largest elements of a window.
 template <int N> struct Largest {
   Vec<N> value;
-  /// row * width + column in the input.
-  int pixel[N];
+  /// Bit i: channel i has its largest element, the first of equals in row-major
+  /// order, at the pixel that was asked for.
+  unsigned atPixel = 0;
 };
 
-/// `x` is the place's image from its channel on. Places in the padding are
-/// moved to the nearest element: it is in the window too, since padding is
-/// smaller than the window, and seeing it twice changes no maximum.
+/// `x` is the place's image from its channel on, `pixel` one of its pixels.
+/// Places in the padding are moved to the nearest element: it is in the window
+/// too, since padding is smaller than the window, and seeing it twice changes
+/// no maximum.
 template <class Window, int N>
-__device__ __forceinline__ Largest<N>
-largestOf(const float *x, const Image &input, int outRow, int outColumn) {
+__device__ __forceinline__ Largest<N> largestOf(const float *x,
+                                                const Image &input, int outRow,
+                                                int outColumn, int pixel) {
   constexpr int taps = Window::height * Window::width;
   constexpr int unrolled = taps <= unrolledTaps            ? taps
                            : Window::width <= unrolledTaps ? Window::width
@@ -104,12 +106,13 @@ largestOf(const float *x, const Image &input, int outRow, int outColumn) {
         minOf(maxOf(firstRow + tap / Window::width, 0), input.height - 1);
     const int column =
         minOf(maxOf(firstColumn + tap % Window::width, 0), input.width - 1);
+    const unsigned asked = row * input.width + column == pixel;
     const Vec<N> values = load<N>(x + input.at(row, column), true);
 #pragma unroll
     for (int i = 0; i < N; ++i)
       if (tap == 0 || values[i] > best.value[i]) {
         best.value[i] = values[i];
-        best.pixel[i] = row * input.width + column;
+        best.atPixel = (best.atPixel & ~(1u << i)) | asked << i;
       }
   }
   return best;
@@ -124,7 +127,7 @@ template <class Window> struct MaxPool {
     const ImagePlace place(output, offset);
     const float *image = x + input.begin(place.image) + place.channel;
     const Largest<N> best =
-        largestOf<Window, N>(image, input, place.row, place.column);
+        largestOf<Window, N>(image, input, place.row, place.column, 0);
     store<N>(y + offset, best.value, true);
   }
 };
@@ -150,11 +153,12 @@ template <class Window> struct MaxPoolGrad {
     for (int row = rows.begin; row < rows.end; ++row)
 #pragma unroll 1
       for (int column = columns.begin; column < columns.end; ++column) {
-        const Largest<N> best = largestOf<Window, N>(image, input, row, column);
+        const Largest<N> best =
+            largestOf<Window, N>(image, input, row, column, pixel);
         const Vec<N> values = load<N>(gradient + output.at(row, column), true);
 #pragma unroll
         for (int i = 0; i < N; ++i)
-          sum[i] += best.pixel[i] == pixel ? values[i] : 0.0f;
+          sum[i] += best.atPixel >> i & 1u ? values[i] : 0.0f;
       }
     store<N>(dx + offset, sum, true);
   }
