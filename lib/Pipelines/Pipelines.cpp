@@ -11,6 +11,7 @@
 #include "cambium/Target/LLVM/LowerToLLVM.h"
 #include "cambium/Transforms/Passes.h"
 
+#include "mlir/Dialect/EmitC/IR/EmitC.h"
 #include "mlir/Dialect/Func/Extensions/InlinerExtension.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/PassRegistry.h"
@@ -75,6 +76,8 @@ void registerDialects(DialectRegistry &registry) {
   registry.insert<GrowDialect, func::FuncDialect>();
   func::registerInlinerExtension(registry);
   registerLLVMTargetDialects(registry);
+  // What CUDA kernels are emitted in.
+  registry.insert<emitc::EmitCDialect>();
 }
 
 } // namespace cambium::grow
