@@ -346,29 +346,12 @@ void Grid::fail(int code, std::string what) {
 using cambium::simt::misalignedTrap;
 
 static const char *trapName(int trap) {
-  switch (trap) {
-  case 0:
-  case 12:
-  case 13:
-  case 21:
-    return "overflows a signed integer";
-  case 1:
-    return "reaches what it says cannot be reached";
-  case 3:
-    return "divides by zero";
-  case 5:
-    return "converts a number that the type cannot hold";
-  case 11:
-    return "returns nothing";
-  case 18:
+  constexpr int outOfBounds = 18;
+  if (trap == outOfBounds)
     return "indexes beyond an array in registers";
-  case 20:
-    return "shifts by more than the type has";
-  case misalignedTrap:
-    return "accesses a misaligned or null address";
-  default:
-    return "does what C++ does not define";
-  }
+  if (trap == misalignedTrap)
+    return "accesses a misaligned address";
+  return "does what C++ does not define";
 }
 
 std::string Grid::describe(const char *address) const {
@@ -385,7 +368,7 @@ std::string Grid::describe(const char *address) const {
 
 std::string Grid::describeSignal() const {
   if (signal.number == SIGILL || signal.number == SIGFPE)
-    return trapName(signal.number == SIGFPE ? 3 : signal.trap);
+    return signal.number == SIGFPE ? "divides by zero" : trapName(signal.trap);
   auto stack = reinterpret_cast<const char *>(current->thread + 1);
   if (signal.address < stack && signal.address >= stack - stackBytes)
     return "takes more than its stack";

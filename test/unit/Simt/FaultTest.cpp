@@ -234,22 +234,21 @@ extern "C" __global__ void k(float *out) {
           1, 0, out);
 }
 
-TEST_F(SimtFault, OverflowAndBoundsOfRegisters) {
-  CUdeviceptr out = allocate(64);
+TEST_F(SimtFault, BoundsOfRegisters) {
   std::string message = failure(illegalInstruction, R"(
-extern "C" __global__ void k(int *out, int by) { *out = 0x7fffffff + by; })",
-                                1, 0, out, 1);
-  EXPECT_NE(message.find("overflows"), std::string::npos) << message;
-  TearDown();
-  SetUp();
-  out = allocate(64);
-  message = failure(illegalInstruction, R"(
 extern "C" __global__ void k(float *out, int at) {
   float local[4] = {1, 2, 3, 4};
   *out = local[at];
 })",
-                    1, 0, out, 4);
+                                1, 0, allocate(64), 4);
   EXPECT_NE(message.find("beyond an array"), std::string::npos) << message;
+}
+
+TEST_F(SimtFault, DivisionByZero) {
+  std::string message = failure(illegalInstruction, R"(
+extern "C" __global__ void k(int *out, int by) { *out = 7 / by; })",
+                                1, 0, allocate(4), 0);
+  EXPECT_NE(message.find("divides by zero"), std::string::npos) << message;
 }
 
 TEST_F(SimtFault, EndlessRecursion) {
