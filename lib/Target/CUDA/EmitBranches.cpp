@@ -90,10 +90,10 @@ LogicalResult BranchRows::describe() {
               : body.spec.join == BranchJoin::Mean ? "Mean"
                                                           : "Sum";
   rows.sourceOfBranch = sourceOfBranch();
-  rows.source = "Source";
-  rows.finish = "Finish";
+  rows.source = "RowsSource";
+  rows.finish = "RowsFinish";
   if (body.hasEpilogue() || body.linearEpilogue) {
-    rows.epilogue = "Epilogue";
+    rows.epilogue = "RowsEpilogue";
     rows.apply = body.linearEpilogue ? "Sum" : "Branch";
   }
   if (!body.recomputed)
@@ -145,9 +145,9 @@ ElementHook BranchRows::hook(StringRef name, StringRef comment) {
 void BranchRows::printSourceHook(CudaEmission &e) {
   Value read = data() ? body.contractedGradient() : body.contractedInput();
   if (auto argument = dyn_cast<BlockArgument>(read))
-    return printSource(e, "Source", buffers.argument(argument).at,
+    return printSource(e, "RowsSource", buffers.argument(argument).at,
                        buffers.tupleSize());
-  ElementHook source = hook(body.recomputed ? "Gradient" : "Source",
+  ElementHook source = hook(body.recomputed ? "Gradient" : "RowsSource",
                             data() ? "The gradient that the contraction reads."
                                    : "What the contraction reads of x.");
   source.returned = {read};
@@ -156,7 +156,7 @@ void BranchRows::printSourceHook(CudaEmission &e) {
   source.given = {body.recomputed->getResult(0)};
   emitHook(e, source);
   e.text("// The gradient, of the accumulators computed again.\n"
-         "struct Source {\n"
+         "struct RowsSource {\n"
          "  template <int N, class Args>\n"
          "  static __device__ __forceinline__ void\n"
          "  apply(const Args &args, const Place &place, Vec<N> &x) {\n"
@@ -167,11 +167,11 @@ void BranchRows::printSourceHook(CudaEmission &e) {
 }
 
 void BranchRows::printEpilogue(CudaEmission &e) {
-  if (rows.epilogue != "Epilogue")
+  if (rows.epilogue != "RowsEpilogue")
     return;
   FusedMapOp map = body.map;
   ElementHook epilogue =
-      hook("Epilogue", "What follows the contraction in a branch, to what is "
+      hook("RowsEpilogue", "What follows the contraction in a branch, to what is "
                        "joined.");
   epilogue.given = {body.anchor->getResult(0)};
   epilogue.returned = {map.getYielded()[body.joined]};
@@ -187,9 +187,9 @@ void BranchRows::printFinishHook(CudaEmission &e) {
   int64_t shared = yielded.size() - (map.getJoins().size() - 1);
   Value joined = body.joinedResult();
   if (shared == 1 && yielded[0] == joined)
-    return printFinish(e, "Finish", buffers.sharedResult(0, concat).at);
+    return printFinish(e, "RowsFinish", buffers.sharedResult(0, concat).at);
   ElementHook finish =
-      hook("Finish", "What follows the join, to its stores.");
+      hook("RowsFinish", "What follows the join, to its stores.");
   finish.given = {joined};
   for (int64_t index = 0; index < shared; ++index)
     finish.stored.push_back(

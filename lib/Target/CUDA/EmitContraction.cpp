@@ -39,16 +39,16 @@ static void printHooks(CudaEmission &e, Operation *anchor) {
   const Signature &signature = e.signature;
   HookBuffer source;
   source.buffer = signature.bufferOf(anchor->getOperand(0));
-  printSource(e, "Source", source, 0);
+  printSource(e, "RowsSource", source, 0);
   int64_t first = signature.body->getNumArguments();
   if (llvm::hasSingleElement(signature.body->without_terminator())) {
     HookBuffer result;
     result.buffer = first;
     if (signature.numBuffers() == first + 1)
-      return printFinish(e, "Finish", result);
+      return printFinish(e, "RowsFinish", result);
   }
   ElementHook hook;
-  hook.name = "Finish";
+  hook.name = "RowsFinish";
   hook.comment = "What follows the contraction, to its stores.";
   hook.given = {anchor->getResult(0)};
   for (auto [index, yielded] :
@@ -88,8 +88,8 @@ FailureOr<CudaForm> cudaContractionForm(KernelOp kernel,
   k.filter.buffer = filter;
   k.workspace = signature.workspace();
   k.join = "Apart";
-  k.source = "Source";
-  k.finish = "Finish";
+  k.source = "RowsSource";
+  k.finish = "RowsFinish";
   CudaForm form;
   form.workspace = true;
   form.sizes = [k](const HostExtents &extents) {

@@ -508,16 +508,20 @@ __device__ __forceinline__ void computeRows(const Args &args, int task) {
 
   float acc[M][N][4] = {};
   float sum[sumsApart ? M : 1][sumsApart ? N : 1][4] = {};
-  if (summed && at.firstBranch > 0)
-    forEachPair<M, N>(plan, at, 0, warpRow, firstColumn,
-                      [&](const Place &place, int m, int n, int half) {
-                        const Vec<2> v = loadPartial<T>(args, plan, place);
-                        float *to = sumsApart ? sum[sumsApart ? m : 0]
-                                                   [sumsApart ? n : 0]
-                                              : acc[m][n];
-                        to[2 * half] = v[0];
-                        to[2 * half + 1] = v[1];
-                      });
+  if constexpr (summed)
+    if (at.firstBranch > 0)
+      forEachPair<M, N>(plan, at, 0, warpRow, firstColumn,
+                        [&](const Place &place, int m, int n, int half) {
+                          const Vec<2> v = loadPartial<T>(args, plan, place);
+                          float(&to)[4] = [&]() -> float(&)[4] {
+                            if constexpr (sumsApart)
+                              return sum[m][n];
+                            else
+                              return acc[m][n];
+                          }();
+                          to[2 * half] = v[0];
+                          to[2 * half + 1] = v[1];
+                        });
 
   int stage = 0;
 #pragma unroll 1
