@@ -36,7 +36,7 @@ CudaForm combination(int64_t first, int64_t from, int64_t result,
     flatPhase(
         e,
         "A block computes consecutive weights of the result, a thread those of "
-        "four filters.",
+        "four\nfilters.",
         "constexpr bool transposed = " + Twine(transposed ? "true" : "false") +
             ";\n" +
             aggregate("Combine<transposed>", "combine",

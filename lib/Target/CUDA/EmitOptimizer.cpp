@@ -41,7 +41,7 @@ CudaForm cudaOptimizerForm(OptimizerOp op) {
     flatPhase(
         e,
         "A block takes consecutive elements through all parameters of "
-        "the list, a thread\nfour of them.",
+        "the list, a\nthread four of them.",
         "using Rule = " + rule + ";\n" +
             aggregate(type, "update",
                       {{"tuples", "args.branches"},

@@ -80,7 +80,7 @@ CudaForm windowForm(StringRef work, StringRef comment, const Window &window,
 
 constexpr StringLiteral forward =
     "A block computes consecutive elements of the result, a thread four "
-    "channels of a\npixel.";
+    "channels\nof a pixel.";
 
 CudaForm maxPool(MaxPool2DOp op, const Signature &signature) {
   int64_t in = signature.bufferOf(op.getInput());
@@ -94,7 +94,7 @@ CudaForm maxPoolGrad(MaxPool2DGradOp op, const Signature &signature) {
   int64_t result = signature.bufferOf(op.getResult());
   return windowForm("MaxPoolGrad",
                     "A block computes consecutive elements of dx, a thread "
-                    "four channels of a pixel:\nit finds again the largest "
+                    "four channels of a\npixel: it finds the largest "
                     "elements of the windows that hold the pixel.",
                     Window(op), {in, gradient, in, gradient, result});
 }
@@ -110,7 +110,7 @@ CudaForm avgPoolGrad(AvgPool2DGradOp op, const Signature &signature) {
   int64_t result = signature.bufferOf(op.getResult());
   return windowForm("AvgPoolGrad",
                     "A block computes consecutive elements of dx, a thread "
-                    "four channels of a pixel:\nit adds up the gradients of "
+                    "four channels of a\npixel: it adds up the gradients of "
                     "the windows that hold the pixel.",
                     Window(op), {result, gradient, -1, gradient, result});
 }
@@ -135,7 +135,7 @@ CudaForm globalAvgPool(GlobalAvgPoolOp op, const Signature &signature) {
     e.include("Pool.cuh");
     ExtentText extents(e.signature);
     e.phase("A block averages an image for at most 32 groups of channels (of "
-            "four, or of one\nwhere four do not divide them); threads side by "
+            "four, or of\none where four do not divide them). Threads side by "
             "side take groups, the others\nfurther pixels.",
             reduceThreads,
             "const int area = " + extents.extent(in, 1) + " * " +

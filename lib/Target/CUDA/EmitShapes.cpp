@@ -83,7 +83,7 @@ CudaForm concat(Operation *op, const Signature &signature) {
       body += "\nconcat.part(" + readText(part) + ", " +
               extents.channels(part) + ");";
     e.phase("A block copies consecutive elements of one part, a thread four of "
-            "a row where all\nrows are aligned.",
+            "a row\nwhere all rows are aligned.",
             flatThreads, body);
   };
   return form;
@@ -102,7 +102,7 @@ template <typename Op> CudaForm slice(Op op, const Signature &signature) {
     };
     flatPhase(e,
               "A block copies consecutive elements of the result, a thread "
-              "four of a row where\nall rows are aligned.",
+              "four of a\nrow where all rows are aligned.",
               aggregate("CopyColumns", "slice",
                         {{"width", extents.channels(result)},
                          {"from", columns(readText(input), input, offset)},
