@@ -29,9 +29,7 @@ struct Options {
   llvm::cl::opt<Precision> precision{
       "precision", llvm::cl::init(Precision::Fp32),
       llvm::cl::desc("What contractions of a network multiply"),
-      llvm::cl::values(clEnumValN(Precision::Fp32, "fp32", "fp32"),
-                       clEnumValN(Precision::Tf32, "tf32", "tf32"),
-                       clEnumValN(Precision::Bf16, "bf16", "bf16"))};
+      precisionValues()};
   llvm::cl::opt<bool> selfContained{
       "self-contained",
       llvm::cl::desc("Print the device library's headers as well")};
@@ -45,6 +43,8 @@ static LogicalResult makeKernels(ModuleOp module, const Options &options) {
   pipeline.precision = options.precision;
   bool differentiated = module.lookupSymbol<func::FuncOp>(options.loss);
   pipeline.loss = differentiated ? options.loss.getValue() : std::string();
+  // A remark on a map should not be lost behind the map's whole body.
+  module.getContext()->printOpOnDiagnostic(false);
   PassManager manager(module.getContext());
   buildTrainPipeline(manager, pipeline);
   return manager.run(module);

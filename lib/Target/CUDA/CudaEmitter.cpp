@@ -113,14 +113,19 @@ void CudaEmission::phase(const Twine &comment, int threads, const Twine &body) {
   std::string lines = "\n";
   for (StringRef line : llvm::split(commentText, '\n'))
     lines += ("// " + line).str() + "\n";
+  std::string head = (kernelName + "_phase" + Twine(numPhases++) +
+                      "(const __grid_constant__ Arguments<" +
+                      Twine(std::max<int64_t>(numBuffers, 1)) + ", " +
+                      Twine(std::max<int64_t>(numDims, 1)) + "> args,")
+                         .str();
+  std::string last = "const int firstTask) {\n";
+  constexpr size_t maxLine = 80;
+  bool fits = head.size() + 1 + last.size() <= maxLine + 1;
   lines += "extern \"C\" __global__ void __launch_bounds__(" +
-           std::to_string(threads) + ")\n" + kernelName + "_phase" +
-           std::to_string(numPhases++) +
-           "(const __grid_constant__ cambium::Arguments<" +
-           std::to_string(std::max<int64_t>(numBuffers, 1)) + ", " +
-           std::to_string(std::max<int64_t>(numDims, 1)) +
-           "> args, const int firstTask) {\n" +
-           "  const int task = firstTask + static_cast<int>(blockIdx.x);\n";
+           std::to_string(threads) + ")\n" + head + (fits ? " " : "\n    ") +
+           last;
+  if (StringRef(bodyText).contains("task"))
+    lines += "  const int task = firstTask + static_cast<int>(blockIdx.x);\n";
   for (StringRef line : llvm::split(bodyText, '\n'))
     lines += ("  " + line).str() + "\n";
   text(lines + "}");
@@ -161,17 +166,32 @@ FailureOr<std::string> cudaSource(KernelOp kernel) {
   return source;
 }
 
-LogicalResult printCuda(ModuleOp module, raw_ostream &os) {
+static LogicalResult printAll(ModuleOp module, raw_ostream &os) {
   for (Operation &op : *module.getBody()) {
     LogicalResult printed = success();
     if (auto scope = dyn_cast<ModuleOp>(op))
-      printed = printCuda(scope, os);
+      printed = printAll(scope, os);
     else if (auto function = dyn_cast<emitc::FuncOp>(op))
       printed = printFunction(function, os);
     else
       printed = emitc::translateToCpp(&op, os);
     if (failed(printed))
       return failure();
+  }
+  return success();
+}
+
+LogicalResult printCuda(ModuleOp module, raw_ostream &os) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  if (failed(printAll(module, stream)))
+    return failure();
+  // Pieces begin and end with an empty line as they like; one is enough.
+  unsigned newlines = 0;
+  for (char c : text) {
+    newlines = c == '\n' ? newlines + 1 : 0;
+    if (newlines <= 2)
+      os << c;
   }
   return success();
 }

@@ -301,14 +301,17 @@ std::string HookEmitter::pointer(const HookBuffer &at, StringRef type) {
   return ("buffer<" + type + ">(args, " + Twine(at.buffer) + ")").str();
 }
 
-/// `<left> <right>;`, on two lines where one is too long.
-static std::string statement(const std::string &left,
-                             const std::string &right) {
+/// `<left>call<N>(pointer, <last>);` on as many lines as it needs.
+static std::string statement(const std::string &left, StringRef call,
+                             const std::string &pointer,
+                             const std::string &last) {
   constexpr size_t maxLine = 80;
-  std::string line = "    " + left + " " + right + ";\n";
-  if (line.size() <= maxLine + 1)
-    return line;
-  return "    " + left + "\n        " + right + ";\n";
+  std::string head = (call + "<N>(").str(), tail = last + ");";
+  std::string line = "    " + left + head + pointer + ", " + tail;
+  if (line.size() <= maxLine)
+    return line + "\n";
+  return "    " + left + head + "\n        " + pointer + ",\n        " + tail +
+         "\n";
 }
 
 std::string HookEmitter::loadText(const Leaf &leaf) {
@@ -319,11 +322,11 @@ std::string HookEmitter::loadText(const Leaf &leaf) {
                        ? (at.sliced ? "loadChannelSlice" : "loadChannels")
                    : at.sliced ? "loadSlice"
                                : "loadElements";
-  return statement(
-      (bits ? "const Bits<N> " : "const Vec<N> ") + leaf.name + " =",
-      (load + "<N>(").str() +
-          pointer(at, bits ? "const unsigned char" : "const float") +
-          ", place)");
+  std::string left =
+      (bits ? "const Bits<N> " : "const Vec<N> ") + leaf.name + " = ";
+  return statement(left, load,
+                   pointer(at, bits ? "const unsigned char" : "const float"),
+                   "place");
 }
 
 std::string HookEmitter::storeText(Value value, const HookBuffer &at) {
@@ -331,9 +334,8 @@ std::string HookEmitter::storeText(Value value, const HookBuffer &at) {
   StringRef store = bits        ? "storeBits"
                     : at.sliced ? "storeSlice"
                                 : "storeElements";
-  return statement((store + "<N>(").str() +
-                       pointer(at, bits ? "unsigned char" : "float") + ",",
-                   "place, " + targetOf(value).name + ")");
+  return statement("", store, pointer(at, bits ? "unsigned char" : "float"),
+                   "place, " + targetOf(value).name);
 }
 
 std::string HookEmitter::structText() {
