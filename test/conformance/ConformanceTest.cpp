@@ -135,6 +135,12 @@ INSTANTIATE_TEST_SUITE_P(
                        ::testing::Range<size_t>(0, generators().size()),
                        ::testing::Range(0, test::trials(3))),
     nameOf);
+INSTANTIATE_TEST_SUITE_P(
+    CudaOps, ConformanceTest,
+    ::testing::Combine(::testing::Values("cuda"),
+                       ::testing::Range<size_t>(0, generators().size()),
+                       ::testing::Values(0)),
+    nameOf);
 
 /// The rules of differentiation, against finite differences of the loss in the
 /// interpreter: what the backends are compared with is right.

@@ -15,6 +15,8 @@
 #include "mlir/Parser/Parser.h"
 #include "gtest/gtest.h"
 
+#include <cstdlib>
+
 namespace cambium::conformance {
 
 /// A backend, the oracle, and the context they share, for the whole run, so
@@ -35,6 +37,10 @@ public:
   /// Largest relative error: the interpreter computes in double also on
   /// kernels.
   static double tolerance(const std::string &name) {
+    if (name == "cuda_bf16")
+      return 4e-2;
+    if (name == "cuda_tf32")
+      return 5e-3;
     return name == "kernels" ? 1e-9 : 3e-5;
   }
 
@@ -55,6 +61,12 @@ public:
       backend = host(Isa::Native, 1);
     else if (name == "host_five_threads")
       backend = host(Isa::Native, 5);
+    else if (name == "cuda")
+      backend = cuda(Precision::Fp32);
+    else if (name == "cuda_tf32")
+      backend = cuda(Precision::Tf32);
+    else if (name == "cuda_bf16")
+      backend = cuda(Precision::Bf16);
   }
 
   mlir::OwningOpRef<mlir::ModuleOp> parse(const std::string &text) {
@@ -66,8 +78,8 @@ public:
   }
 
   std::unique_ptr<Program> load(Backend &from, mlir::ModuleOp module,
-                                ProgramKind kind,
-                                const CompileOptions &compile = {}) {
+                                ProgramKind kind, CompileOptions compile = {}) {
+    compile.precision = precision;
     auto program = from.load(module, {kind, "loss", 1, compile});
     if (mlir::succeeded(program))
       return std::move(*program);
@@ -87,6 +99,7 @@ public:
   mlir::MLIRContext context;
   std::string diagnostics;
   std::unique_ptr<Backend> reference, backend;
+  Precision precision = Precision::Fp32;
 
 private:
   static mlir::DialectRegistry makeRegistry() {
@@ -97,6 +110,21 @@ private:
 
   std::unique_ptr<Backend> host(Isa isa, unsigned threads) {
     auto created = createHostBackend(context, isa, threads);
+    if (mlir::succeeded(created))
+      return std::move(*created);
+    ADD_FAILURE() << diagnostics;
+    return nullptr;
+  }
+
+  /// The device is the processor, by test/simt, unless CAMBIUM_TEST_GPU is set.
+  std::unique_ptr<Backend> cuda(Precision wanted) {
+    precision = wanted;
+    if (!std::getenv("CAMBIUM_TEST_GPU")) {
+      setenv("CAMBIUM_CUDA_DRIVER", CAMBIUM_SIMT_LIBRARY, /*overwrite=*/1);
+      setenv("CAMBIUM_NVRTC", CAMBIUM_SIMT_LIBRARY, /*overwrite=*/1);
+      setenv("CAMBIUM_SIMT_CACHE", CAMBIUM_SIMT_KERNELS, /*overwrite=*/0);
+    }
+    auto created = createCudaBackend(context);
     if (mlir::succeeded(created))
       return std::move(*created);
     ADD_FAILURE() << diagnostics;

@@ -145,6 +145,7 @@ func.func @loss() -> tensor<f32> {
 
 INSTANTIATE_TEST_SUITE_P(Backends, StoredTest,
                          ::testing::ValuesIn(Environment::names()));
+INSTANTIATE_TEST_SUITE_P(Cuda, StoredTest, ::testing::Values("cuda"));
 
 std::string nameOf(const ::testing::TestParamInfo<Parameters> &info) {
   return std::get<0>(info.param) + "_" + std::to_string(info.index);

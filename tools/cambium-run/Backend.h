@@ -81,13 +81,19 @@ std::unique_ptr<Backend> createKernelBackend();
 /// Turns a network into kernels as `options` asks.
 mlir::LogicalResult makeKernels(mlir::ModuleOp network,
                                 const ProgramOptions &options,
-                                int64_t vectorWidth);
+                                int64_t vectorWidth,
+                                TargetKind target = TargetKind::Host);
 
 /// This machine's processor. 0 threads: one for each core. Fails with a
 /// diagnostic of the context if the machine cannot run `isa`.
 mlir::FailureOr<std::unique_ptr<Backend>>
 createHostBackend(mlir::MLIRContext &context, Isa isa = Isa::Native,
                   unsigned threads = 0);
+
+/// The first CUDA device. Fails with a diagnostic of the context where there is
+/// no driver, NVRTC or device.
+mlir::FailureOr<std::unique_ptr<Backend>>
+createCudaBackend(mlir::MLIRContext &context);
 
 } // namespace cambium
 

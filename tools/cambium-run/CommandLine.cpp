@@ -16,8 +16,8 @@ static constexpr char description[] =
 
 static constexpr char footer[] = R"(
 Backends: reference interprets the network in double precision, kernels what the
-pipelines make of it, and host runs that on this machine's processor. Layers are
-in inference mode but for --grad.
+pipelines make of it, host runs that on this machine's processor, and cuda on
+its first CUDA device. Layers are in inference mode but for --grad.
 
 With --compare, prints the relative error of every result (with --grad: of the
 loss and of every parameter's gradient): the largest difference of an element,
@@ -34,7 +34,8 @@ Examples:
 static const std::map<std::string, BackendKind> backends = {
     {"reference", BackendKind::Reference},
     {"kernels", BackendKind::Kernels},
-    {"host", BackendKind::Host}};
+    {"host", BackendKind::Host},
+    {"cuda", BackendKind::Cuda}};
 static const std::map<std::string, Isa> isas = {{"native", Isa::Native},
                                                 {"generic", Isa::Generic},
                                                 {"avx2", Isa::AVX2},
@@ -50,10 +51,15 @@ static const std::map<std::string, ConvAlgorithm> algorithms = {
     {"direct", ConvAlgorithm::Direct},
     {"winograd", ConvAlgorithm::Winograd}};
 
+static const std::map<std::string, Precision> precisions = {
+    {"fp32", Precision::Fp32},
+    {"tf32", Precision::Tf32},
+    {"bf16", Precision::Bf16}};
+
 /// What the command line says, before names are looked up.
 struct Arguments {
   std::string file, backend = "host", isa = "native", keep = "auto",
-                    algorithm = "auto";
+                    algorithm = "auto", precision = "fp32";
   RunOptions options;
 };
 
@@ -93,6 +99,10 @@ static void addFlags(CLI::App &app, Arguments &arguments) {
                  "How maps' kernels compute 3x3 convolutions")
       ->check(CLI::IsMember(algorithms))
       ->capture_default_str();
+  app.add_option("--precision", arguments.precision,
+                 "What contractions of the cuda backend multiply")
+      ->check(CLI::IsMember(precisions))
+      ->capture_default_str();
   app.add_flag("--time", options.time, "Print how long it takes");
 }
 
@@ -114,7 +124,8 @@ std::variant<CommandLine, int> cambium::parseCommandLine(int argc,
   options.backend = backends.at(arguments.backend);
   options.isa = isas.at(arguments.isa);
   options.compile = {keepPolicies.at(arguments.keep),
-                     algorithms.at(arguments.algorithm)};
+                     algorithms.at(arguments.algorithm),
+                     precisions.at(arguments.precision)};
   if (options.gradients && app.count("--entry") == 0)
     options.entry = "loss";
   options.compare = app.count("--compare") > 0;

@@ -160,6 +160,8 @@ FailureOr<std::unique_ptr<Backend>> createBackend(MLIRContext &context,
     return createKernelBackend();
   case BackendKind::Host:
     return createHostBackend(context, options.isa, options.threads);
+  case BackendKind::Cuda:
+    return createCudaBackend(context);
   }
   return failure();
 }

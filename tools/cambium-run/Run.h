@@ -13,7 +13,7 @@
 
 namespace cambium {
 
-enum class BackendKind { Reference, Kernels, Host };
+enum class BackendKind { Reference, Kernels, Host, Cuda };
 
 struct RunOptions {
   std::string entry = "forward";

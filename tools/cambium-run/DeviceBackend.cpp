@@ -1,4 +1,4 @@
-//===- HostBackend.cpp - Networks on this machine's processor -------------===//
+//===- DeviceBackend.cpp - Networks on the host or a CUDA device ----------===//
 //
 // Part of Cambium, under the Apache License v2.0 with LLVM Exceptions.
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
@@ -7,7 +7,10 @@
 
 #include "Backend.h"
 #include "cambium/API/DeviceProgram.h"
+#include "cambium/Error.h"
+#include "cambium/Jit/Jit.h"
 #include "cambium/Pipelines/Pipelines.h"
+#include "cambium/Runtime/CudaDevice.h"
 #include "cambium/Runtime/HostDevice.h"
 #include "cambium/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -19,19 +22,17 @@ using namespace cambium;
 
 namespace {
 
-/// What programs of one backend share.
-struct Host {
-  Host(std::unique_ptr<Jit> jit, unsigned threads)
-      : kernels(std::move(jit)), device(threads) {}
-
-  HostKernelCache kernels;
-  HostDevice device;
+/// What programs of one backend share. Kernels go before their device.
+struct Machine {
+  std::unique_ptr<Device> device;
+  std::unique_ptr<KernelCache> kernels;
+  int64_t vectorWidth = 8;
 };
 
 /// Inputs in the element types that a function takes.
-class HostInputs {
+class DeviceInputs {
 public:
-  HostInputs(func::FuncOp function, ArrayRef<ReferenceTensor> inputs) {
+  DeviceInputs(func::FuncOp function, ArrayRef<ReferenceTensor> inputs) {
     for (auto [index, input] : llvm::enumerate(inputs)) {
       std::vector<int64_t> shape(input.shape.begin(), input.shape.end());
       if (function && index < function.getNumArguments() &&
@@ -54,14 +55,15 @@ private:
   std::vector<TensorView> views;
 };
 
-class HostBackendProgram : public Program {
+class DeviceBackendProgram : public Program {
 public:
-  explicit HostBackendProgram(Host &host) : host(host) {}
+  explicit DeviceBackendProgram(Machine &machine)
+      : machine(machine), store(machine.device->memory()) {}
 
   LogicalResult load(OwningOpRef<ModuleOp> module, uint64_t seed) {
     addStored(store, *module, seed);
     FailureOr<std::unique_ptr<DeviceProgram>> created =
-        DeviceProgram::create(std::move(module), host.kernels, store);
+        DeviceProgram::create(std::move(module), *machine.kernels, store);
     if (failed(created))
       return failure();
     program = std::move(*created);
@@ -71,9 +73,9 @@ public:
   FailureOr<Tensors> call(StringRef name,
                           ArrayRef<ReferenceTensor> inputs) override {
     auto function = program->getModule().lookupSymbol<func::FuncOp>(name);
-    HostInputs hostInputs(function, inputs);
+    DeviceInputs deviceInputs(function, inputs);
     FailureOr<std::vector<Tensor>> results =
-        program->call(name, hostInputs.get(), host.device);
+        program->call(name, deviceInputs.get(), *machine.device);
     if (failed(results))
       return failure();
     Tensors widened;
@@ -88,9 +90,10 @@ public:
     const StoredTensor *stored = store.find(symbol.str());
     if (!stored)
       return std::nullopt;
-    const float *data = stored->values->data();
-    return ReferenceTensor(
-        stored->shape, std::vector<double>(data, data + stored->elements()));
+    std::vector<float> values(stored->elements());
+    stored->values->read(values.data());
+    return ReferenceTensor(stored->shape,
+                           std::vector<double>(values.begin(), values.end()));
   }
 
   bool setValue(StringRef symbol, const ReferenceTensor &value) override {
@@ -98,46 +101,48 @@ public:
     if (!stored || stored->kind == StoredTensor::Kind::Derived ||
         ArrayRef<int64_t>(stored->shape) != ArrayRef<int64_t>(value.shape))
       return false;
-    llvm::copy(value.data, stored->values->data());
+    std::vector<float> values(value.data.begin(), value.data.end());
+    stored->values->write(values.data());
     store.refreshDerived();
     return true;
   }
 
 private:
-  Host &host;
+  Machine &machine;
   ParameterStore store;
   std::unique_ptr<DeviceProgram> program;
 };
 
-class HostBackend : public Backend {
+class DeviceBackend : public Backend {
 public:
-  HostBackend(std::unique_ptr<Jit> jit, unsigned threads)
-      : host(std::move(jit), threads) {}
+  explicit DeviceBackend(Machine machine) : machine(std::move(machine)) {}
 
   FailureOr<std::unique_ptr<Program>>
   load(ModuleOp network, const ProgramOptions &options) override {
     OwningOpRef<ModuleOp> module = network.clone();
-    if (failed(makeKernels(*module, options, vectorWidth(host.kernels.isa()))))
+    if (failed(makeKernels(*module, options, machine.vectorWidth,
+                           machine.kernels->target())))
       return failure();
-    auto program = std::make_unique<HostBackendProgram>(host);
+    auto program = std::make_unique<DeviceBackendProgram>(machine);
     if (failed(program->load(std::move(module), options.seed)))
       return failure();
     return std::unique_ptr<Program>(std::move(program));
   }
 
 private:
-  Host host;
+  Machine machine;
 };
 
 } // namespace
 
 LogicalResult cambium::makeKernels(ModuleOp network,
                                    const ProgramOptions &options,
-                                   int64_t vectorWidth) {
+                                   int64_t vectorWidth, TargetKind target) {
   PassManager passes(network.getContext());
   grow::PipelineOptions pipeline(options.compile);
   pipeline.loss = options.loss;
   pipeline.vectorWidth = vectorWidth;
+  pipeline.target = target;
   if (options.kind == ProgramKind::Training) {
     grow::buildTrainPipeline(passes, pipeline);
     return passes.run(network);
@@ -158,6 +163,25 @@ cambium::createHostBackend(MLIRContext &context, Isa isa, unsigned threads) {
   if (!jit)
     return emitError(UnknownLoc::get(&context),
                      llvm::toString(jit.takeError()));
+  Machine machine;
+  machine.vectorWidth = vectorWidth((*jit)->isa());
+  machine.kernels = std::make_unique<HostKernelCache>(std::move(*jit));
+  machine.device = std::make_unique<HostDevice>(threads);
   return std::unique_ptr<Backend>(
-      std::make_unique<HostBackend>(std::move(*jit), threads));
+      std::make_unique<DeviceBackend>(std::move(machine)));
+}
+
+FailureOr<std::unique_ptr<Backend>>
+cambium::createCudaBackend(MLIRContext &context) {
+  context.loadAllAvailableDialects();
+  try {
+    Machine machine;
+    auto device = std::make_unique<cuda::Device>();
+    machine.kernels = std::make_unique<CudaKernelCache>(*device);
+    machine.device = std::move(device);
+    return std::unique_ptr<Backend>(
+        std::make_unique<DeviceBackend>(std::move(machine)));
+  } catch (const Error &error) {
+    return emitError(UnknownLoc::get(&context), error.what());
+  }
 }
