@@ -376,16 +376,35 @@ loadSource(const Args &args, const RowsPlan &plan, const RowsTask &at,
 // The result
 //===----------------------------------------------------------------------===//
 
-/// Calls `visit(place, acc[m][n], half)` for each pair of neighbouring columns
-/// that the thread has: elements 2 * half and 2 * half + 1. The threads of a
-/// warp call together, with place.lanes <= 0 where there is no such element.
-template <int M, int N, class Visit>
+/// Moves the first of M to the end.
+template <int M, int N>
+__device__ __forceinline__ void rotate(float (&acc)[M][N][4]) {
+#pragma unroll
+  for (int n = 0; n < N; ++n)
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const float first = acc[0][n][i];
+#pragma unroll
+      for (int m = 1; m < M; ++m)
+        acc[m - 1][n][i] = acc[m][n][i];
+      acc[M - 1][n][i] = first;
+    }
+}
+
+/// Calls `visit(place, n, half)` for each pair of neighbouring columns that the
+/// thread has: elements 2 * half and 2 * half + 1 of acc[m][n] and sum[m][n],
+/// which it finds at m = 0. The code is there for one m, as M of it would take
+/// long to compile and many registers; so the arrays go round instead. The
+/// threads of a warp call together, with place.lanes <= 0 where there is no such
+/// element.
+template <int M, int N, int S, int R, class Visit>
 __device__ __forceinline__ void
 forEachPair(const RowsPlan &plan, const RowsTask &at, int branch, int firstRow,
-            int firstColumn, Visit visit) {
+            int firstColumn, float (&acc)[M][N][4], float (&sum)[S][R][4],
+            Visit visit) {
   const int lane = threadIdx.x % warpThreads;
-#pragma unroll
-  for (int m = 0; m < M; ++m)
+#pragma unroll 1
+  for (int m = 0; m < M; ++m) {
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const long long pixel =
@@ -396,9 +415,12 @@ forEachPair(const RowsPlan &plan, const RowsTask &at, int branch, int firstRow,
         visit(Place{pixel, at.group * plan.groupResult + column,
                     plan.extents.resultC, branch, plan.extents.branches,
                     pixel < 0 ? 0 : plan.groupResult - column},
-              m, n, half);
+              n, half);
       }
     }
+    rotate(acc);
+    rotate(sum);
+  }
 }
 
 /// Groups with an odd number of channels begin at addresses at which no two
@@ -508,20 +530,21 @@ __device__ __forceinline__ void computeRows(const Args &args, int task) {
 
   float acc[M][N][4] = {};
   float sum[sumsApart ? M : 1][sumsApart ? N : 1][4] = {};
+  // What is joined: the accumulators, or the running sum.
+  auto joined = [&](int n) -> float(&)[4] {
+    if constexpr (sumsApart)
+      return sum[0][n];
+    else
+      return acc[0][n];
+  };
   if constexpr (summed)
     if (at.firstBranch > 0)
-      forEachPair<M, N>(plan, at, 0, warpRow, firstColumn,
-                        [&](const Place &place, int m, int n, int half) {
-                          const Vec<2> v = loadPartial<T>(args, plan, place);
-                          float(&to)[4] = [&]() -> float(&)[4] {
-                            if constexpr (sumsApart)
-                              return sum[m][n];
-                            else
-                              return acc[m][n];
-                          }();
-                          to[2 * half] = v[0];
-                          to[2 * half + 1] = v[1];
-                        });
+      forEachPair(plan, at, 0, warpRow, firstColumn, acc, sum,
+                  [&](const Place &place, int n, int half) {
+                    const Vec<2> v = loadPartial<T>(args, plan, place);
+                    joined(n)[2 * half] = v[0];
+                    joined(n)[2 * half + 1] = v[1];
+                  });
 
   int stage = 0;
 #pragma unroll 1
@@ -556,16 +579,16 @@ __device__ __forceinline__ void computeRows(const Args &args, int task) {
       }
     }
     if constexpr (T::epilogue == Apply::Branch || !summed)
-      forEachPair<M, N>(
-          plan, at, branch, warpRow, firstColumn,
-          [&](const Place &place, int m, int n, int half) {
-            float v0 = acc[m][n][2 * half], v1 = acc[m][n][2 * half + 1];
-            acc[m][n][2 * half] = acc[m][n][2 * half + 1] = 0.0f;
+      forEachPair(
+          plan, at, branch, warpRow, firstColumn, acc, sum,
+          [&](const Place &place, int n, int half) {
+            float v0 = acc[0][n][2 * half], v1 = acc[0][n][2 * half + 1];
+            acc[0][n][2 * half] = acc[0][n][2 * half + 1] = 0.0f;
             if constexpr (T::epilogue == Apply::Branch)
               applyEpilogue<T>(args, plan, place, v0, v1);
             if constexpr (summed) {
-              sum[m][n][2 * half] += v0;
-              sum[m][n][2 * half + 1] += v1;
+              sum[0][n][2 * half] += v0;
+              sum[0][n][2 * half + 1] += v1;
             } else {
               applyFinish<T>(args, plan, place, v0, v1);
             }
@@ -577,27 +600,18 @@ __device__ __forceinline__ void computeRows(const Args &args, int task) {
         T::join == Join::Mean && last
             ? 1.0f / static_cast<float>(maxOf(plan.extents.branches, 1))
             : 1.0f;
-    forEachPair<M, N>(
-        plan, at, 0, warpRow, firstColumn,
-        [&](const Place &place, int m, int n, int half) {
-          float v0, v1;
-          if constexpr (sumsApart) {
-            v0 = sum[m][n][2 * half];
-            v1 = sum[m][n][2 * half + 1];
-          } else {
-            v0 = acc[m][n][2 * half];
-            v1 = acc[m][n][2 * half + 1];
-          }
-          v0 *= factor;
-          v1 *= factor;
-          if (!last) {
-            storePartial<T>(args, plan, place, v0, v1);
-            return;
-          }
-          if constexpr (T::epilogue == Apply::Sum)
-            applyEpilogue<T>(args, plan, place, v0, v1);
-          applyFinish<T>(args, plan, place, v0, v1);
-        });
+    forEachPair(plan, at, 0, warpRow, firstColumn, acc, sum,
+                [&](const Place &place, int n, int half) {
+                  float v0 = joined(n)[2 * half] * factor;
+                  float v1 = joined(n)[2 * half + 1] * factor;
+                  if (!last) {
+                    storePartial<T>(args, plan, place, v0, v1);
+                    return;
+                  }
+                  if constexpr (T::epilogue == Apply::Sum)
+                    applyEpilogue<T>(args, plan, place, v0, v1);
+                  applyFinish<T>(args, plan, place, v0, v1);
+                });
   }
 }
 
