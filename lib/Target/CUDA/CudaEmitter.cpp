@@ -24,10 +24,6 @@ namespace cambium::grow {
 /// The form of a kernel that is one operation on its arguments.
 static FailureOr<CudaForm>
 singleForm(KernelOp kernel, const Signature &signature, Operation *op) {
-  for (Value operand : op->getOperands())
-    if (!isa<BlockArgument>(operand))
-      return op->emitOpError("takes a tensor that the kernel computes itself; "
-                             "it must be an argument");
   llvm::SmallPtrSet<Value, 4> yielded;
   for (Value value : signature.body->getTerminator()->getOperands())
     if (value.getDefiningOp() != op || !yielded.insert(value).second)

@@ -52,3 +52,12 @@ grow.kernel @k {
   %0 = grow.linear %x, %w : (tensor<?x?xf32>, tensor<?x?xf32>) -> tensor<?x?xf32>
   grow.yield %0 : tensor<?x?xf32>
 }
+
+// -----
+
+grow.kernel @k {
+^bb0(%g: tensor<?xf32>, %other: tensor<?xf32>):
+  // expected-error @below {{'grow.optimizer' op takes the gradient as the kernel's only argument}}
+  grow.optimizer #grow.sgd by %g : tensor<?xf32>
+  grow.yield
+}
