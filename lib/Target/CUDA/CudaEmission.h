@@ -33,8 +33,11 @@ public:
   void text(const llvm::Twine &lines);
   /// The next phase, a `__global__` function. `body` is its text, where `args`
   /// are the kernel's arguments and `task` is the block's task; `comment` says
-  /// what a block, a warp and a thread do.
-  void phase(const llvm::Twine &comment, int threads, const llvm::Twine &body);
+  /// what a block, a warp and a thread do. With `minBlocks`, the compiler
+  /// spills no registers so that more blocks than these fit on a
+  /// multiprocessor.
+  void phase(const llvm::Twine &comment, int threads, const llvm::Twine &body,
+             int minBlocks = 0);
 
   /// Name of the kernel, a valid C++ identifier; prefix for names of the
   /// kernel's own.

@@ -104,7 +104,8 @@ void CudaEmission::text(const Twine &lines) {
   emitc::VerbatimOp::create(builder, kernel.getLoc(), lines.str());
 }
 
-void CudaEmission::phase(const Twine &comment, int threads, const Twine &body) {
+void CudaEmission::phase(const Twine &comment, int threads, const Twine &body,
+                         int minBlocks) {
   std::string commentText = comment.str(), bodyText = body.str();
   std::string lines = "\n";
   for (StringRef line : llvm::split(commentText, '\n'))
@@ -118,8 +119,9 @@ void CudaEmission::phase(const Twine &comment, int threads, const Twine &body) {
   constexpr size_t maxLine = 80;
   bool fits = head.size() + 1 + last.size() <= maxLine + 1;
   lines += "extern \"C\" __global__ void __launch_bounds__(" +
-           std::to_string(threads) + ")\n" + head + (fits ? " " : "\n    ") +
-           last;
+           std::to_string(threads) +
+           (minBlocks ? ", " + std::to_string(minBlocks) : "") + ")\n" + head +
+           (fits ? " " : "\n    ") + last;
   if (StringRef(bodyText).contains("task"))
     lines += "  const int task = firstTask + static_cast<int>(blockIdx.x);\n";
   for (StringRef line : llvm::split(bodyText, '\n'))

@@ -135,12 +135,14 @@ LaunchSizes elementLaunch(int64_t elements) {
 }
 
 void flatPhase(CudaEmission &e, StringRef comment, const Twine &lines,
-               StringRef work, const Twine &elements, StringRef wide) {
+               StringRef work, const Twine &elements, StringRef wide,
+               int minBlocks) {
   e.phase(comment, flatThreads,
           lines +
               callText("forElements", {work.str(), elements.str(),
                                        ("/*wide=*/" + wide).str(), "task"}) +
-              ";");
+              ";",
+          minBlocks);
 }
 
 } // namespace cambium::grow

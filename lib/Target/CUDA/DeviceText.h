@@ -80,7 +80,8 @@ void addPhase(LaunchSizes &sizes, int64_t tasks, int threads,
 /// `wide` is a condition: see forElements.
 void flatPhase(CudaEmission &e, llvm::StringRef comment,
                const llvm::Twine &lines, llvm::StringRef work,
-               const llvm::Twine &elements, llvm::StringRef wide);
+               const llvm::Twine &elements, llvm::StringRef wide,
+               int minBlocks = 0);
 
 } // namespace cambium::grow
 

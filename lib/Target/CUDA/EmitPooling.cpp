@@ -55,7 +55,7 @@ struct Buffers {
 
 /// A phase over the elements of the result.
 CudaForm windowForm(StringRef work, StringRef comment, const Window &window,
-                    const Buffers &at) {
+                    const Buffers &at, int minBlocks = 0) {
   CudaForm form;
   form.sizes = [=](const HostExtents &extents) {
     return elementLaunch(extents.elements(at.result));
@@ -73,7 +73,8 @@ CudaForm windowForm(StringRef work, StringRef comment, const Window &window,
       fields.push_back({"dy", readText(at.dy)});
     fields.push_back({at.dy >= 0 ? "dx" : "y", writeText(at.result)});
     flatPhase(e, comment, aggregate((work + "<Window>").str(), "pool", fields),
-              "pool", extents.elements(at.result), extents.wide(at.result));
+              "pool", extents.elements(at.result), extents.wide(at.result),
+              minBlocks);
   };
   return form;
 }
@@ -96,7 +97,8 @@ CudaForm maxPoolGrad(MaxPool2DGradOp op, const Signature &signature) {
                     "A block computes consecutive elements of dx, a thread "
                     "four channels of a\npixel: it finds the largest "
                     "elements of the windows that hold the pixel.",
-                    Window(op), {in, gradient, in, gradient, result});
+                    Window(op), {in, gradient, in, gradient, result},
+                    /*minBlocks=*/1);
 }
 
 CudaForm avgPool(AvgPool2DOp op, const Signature &signature) {
@@ -136,7 +138,7 @@ CudaForm globalAvgPool(GlobalAvgPoolOp op, const Signature &signature) {
     ExtentText extents(e.signature);
     e.phase("A block averages an image for at most 32 groups of channels (of "
             "four, or of\none where four do not divide them). Threads side by "
-            "side take groups, the others\nfurther pixels.",
+            "side take groups, the\nothers further pixels.",
             reduceThreads,
             "const int area = " + extents.extent(in, 1) + " * " +
                 extents.extent(in, 2) + ";\n" +

@@ -8,7 +8,8 @@
 // CHECK-NEXT: static constexpr int strideH = 2, strideW = 1;
 // CHECK: static constexpr int top = 1, left = 0;
 // CHECK: // A block computes consecutive elements of dx, a thread four channels of a
-// CHECK: max_pool_grad_phase0(const __grid_constant__ Arguments<3, 12> args,
+// CHECK: __launch_bounds__(256, 1)
+// CHECK-NEXT: max_pool_grad_phase0(const __grid_constant__ Arguments<3, 12> args,
 // CHECK: const MaxPoolGrad<Window> pool = {
 // CHECK-NEXT: /*input=*/{args.dims[1], args.dims[2], args.dims[3]},
 // CHECK-NEXT: /*output=*/{args.dims[5], args.dims[6], args.dims[7]},
