@@ -265,11 +265,18 @@ std::string FilterPrinter::inputText() {
 
 std::string FilterPrinter::gradientText() {
   std::string text =
-      std::string("  // dy, as the contraction reads it") +
+      std::string("  // What the forward contraction gave in a branch, if dy "
+                  "depends on it.\n"
+                  "  template <class Args>\n"
+                  "  static __device__ __forceinline__ const float *\n"
+                  "  kept(const Args &args, const int branch) {\n"
+                  "    return ") +
+      (k.again ? "Again::kept(args, branch)" : "nullptr") + ";\n  }\n" +
+      "  // dy, as the contraction reads it" +
       (k.sums.empty() ? "" : ", and what is summed over pixels") + ".\n" +
-      hookHead +
-      "gradient(const Args &args,\n      const Place &place, "
-      "Vec<N> &dy, Vec<N> (&" +
+      hookHead + "gradient(const Args &args, const float *" +
+      (k.again ? "kept" : "") +
+      ",\n      const Place &place, Vec<N> &dy, Vec<N> (&" +
       (k.sums.empty() ? "" : "sums") + ")[" +
       std::to_string(std::max<size_t>(k.sums.size(), 1)) + "]) {\n";
   std::string before, after, arguments;
@@ -299,7 +306,7 @@ std::string FilterPrinter::gradientText() {
     given.push_back(k.accumulator);
     arguments = ", accumulator" + arguments;
     text += "    const Vec<N> accumulator =\n        "
-            "loadElements<N>(Again::kept(args, place.branch), place);\n";
+            "loadElements<N>(kept, place);\n";
   }
   if (!computed.empty())
     text +=
@@ -358,12 +365,13 @@ void FilterPrinter::printPhases() {
               " times 32 rows (a tap and channels of x) and 32 columns;\na "
               "thread has 32 accumulators of each unit and loads quads of "
               "channels.",
-          t.threads(), "FilterBlock<Filter>::accumulate(args, task);");
+          t.threads(), "FilterBlock<Filter>::accumulate(args, task);",
+          /*minBlocks=*/1);
   e.phase("Adds up the parts in order and stores the gradients. A thread has a "
           "quad of\naccumulators of one thread of the first phase, or one "
           "sum.",
-          FilterPlan::finishThreads,
-          "FilterBlock<Filter>::finish(args, task);");
+          FilterPlan::finishThreads, "FilterBlock<Filter>::finish(args, task);",
+          /*minBlocks=*/1);
 }
 
 static const char *elementName(Precision precision) {
@@ -403,7 +411,7 @@ void FilterPrinter::printAgain() {
          "  const FilterPlan filter(FilterShape::tile(), "
          "FilterShape::extents(args));\n"
          "  return minOf(RowsPlan::branchesIn(again.branchBytes +\n"
-         "                                        4 * again.resultFloats(),\n"
+         "                                        4 * again.keptFloats(),\n"
          "                                    again.extents.branches),\n"
          "               filter.branchesPerRound);\n}\n");
   again.perRound = "branchesPerRound(args)";

@@ -214,8 +214,10 @@ template <> struct FilterProduct<Bf16> : FilterTensorCore {
 ///     FilterPlan plan(args);
 ///     // x at a place, as the contraction reads it.
 ///     void input(args, place, Vec<N> &x);
+///     // What the forward contraction gave in a branch, if dy depends on it.
+///     const float *kept(args, branch);
 ///     // dy, and the vectors that are summed over pixels.
-///     void gradient(args, place, Vec<N> &dy, Vec<N> (&sums)[...]);
+///     void gradient(args, kept, place, Vec<N> &dy, Vec<N> (&sums)[...]);
 ///     // Passes on dw at a place: row of the filter and channels of dy.
 ///     void finish(args, place, Vec<N> &dw);
 ///     // Where the branch's sum number `index` goes.
@@ -304,6 +306,7 @@ private:
   }
 
   template <class Args> __device__ __forceinline__ void run(const Args &args) {
+    kept = Kernel::kept(args, branch);
     float acc[tile.units][32];
 #pragma unroll
     for (int u = 0; u < tile.units; ++u)
@@ -430,7 +433,7 @@ private:
         place.branches = plan.extents.branches;
         place.lanes = minOf(left - channel, N);
         Vec<N> terms[S] = {};
-        Kernel::gradient(args, place, dy, terms);
+        Kernel::gradient(args, kept, place, dy, terms);
         if constexpr (sums > 0)
 #pragma unroll
           for (int s = 0; s < S; ++s)
@@ -550,6 +553,14 @@ private:
         block * FilterPlan::finishThreads + static_cast<int>(threadIdx.x);
     if (index >= plan.tiles() * tile.quads())
       return;
+    Vec<4> sum = {};
+    const float *from = partials + index * 4ll;
+    for (int part = 0; part < plan.parts; ++part, from += plan.partialFloats) {
+      const Vec<4> term = cambium::load<4>(from, true);
+#pragma unroll
+      for (int j = 0; j < 4; ++j)
+        sum[j] += term[j];
+    }
     const int thread = index % threads, quad = index / threads % 8;
     const int unit = unitOf(thread / 32, index / threads / 8 % tile.units);
     const int tap = unit / tile.unitsPerTap();
@@ -559,14 +570,6 @@ private:
     if (unit >= tile.blockUnits() || tapRow >= tile.kernelH ||
         tapColumn >= tile.kernelW)
       return;
-    Vec<4> sum = {};
-    const float *from = partials + index * 4ll;
-    for (int part = 0; part < plan.parts; ++part, from += plan.partialFloats) {
-      const Vec<4> term = cambium::load<4>(from, true);
-#pragma unroll
-      for (int j = 0; j < 4; ++j)
-        sum[j] += term[j];
-    }
 #pragma unroll
     for (int i = 0; i < 4; i += N) {
       const int vector = (quad * 4 + i) / V;
@@ -611,6 +614,7 @@ private:
 
   const FilterPlan &plan;
   const Tile at;
+  const float *kept;
   int branch, part;
   int warp, lane;
 };
