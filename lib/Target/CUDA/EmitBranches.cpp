@@ -66,7 +66,8 @@ bool BranchRows::sourceOfBranch() {
   auto ofBranch = [&](BlockArgument argument) {
     return argument.getArgNumber() >= map.getInputs().size();
   };
-  return body.recomputed || llvm::any_of(body.gradientSlice.tensors, ofBranch) ||
+  return body.recomputed ||
+         llvm::any_of(body.gradientSlice.tensors, ofBranch) ||
          llvm::any_of(body.gradientSlice.vectors, ofBranch);
 }
 
@@ -86,9 +87,9 @@ LogicalResult BranchRows::describe() {
   rows.result = concat ? -1 : result.at.buffer;
   rows.branchesDim = signature.numDims;
   rows.extents.back() = RowsExtent{signature.numDims};
-  rows.join = concat                                      ? "Apart"
+  rows.join = concat                               ? "Apart"
               : body.spec.join == BranchJoin::Mean ? "Mean"
-                                                          : "Sum";
+                                                   : "Sum";
   rows.sourceOfBranch = sourceOfBranch();
   rows.source = "RowsSource";
   rows.finish = "RowsFinish";
@@ -105,7 +106,7 @@ LogicalResult BranchRows::describe() {
   again = *computedAgain;
   again.perRound = rows.perRound = "branchesPerRound(args)";
   rows.firstByte = "Again::plan(args).packedBytes() +\n           4 * "
-                   "Again::plan(args).resultFloats() * "
+                   "Again::plan(args).keptFloats() * "
                    "branchesPerRound(args)";
   return success();
 }
@@ -117,9 +118,9 @@ LaunchSizes BranchRows::sizes(ArrayRef<int64_t> dims) const {
     return sizes;
   }
   RowsPlan first = again.plan(dims), second = rows.plan(dims);
-  int perRound = RowsPlan::branchesIn(again.branchBytes(first) +
-                                          rows.branchBytes(second),
-                                      first.extents.branches);
+  int perRound =
+      RowsPlan::branchesIn(again.branchBytes(first) + rows.branchBytes(second),
+                           first.extents.branches);
   again.addTo(sizes, again.plan(dims, perRound));
   rows.addTo(sizes, rows.plan(dims, perRound));
   return sizes;
@@ -170,9 +171,9 @@ void BranchRows::printEpilogue(CudaEmission &e) {
   if (rows.epilogue != "RowsEpilogue")
     return;
   FusedMapOp map = body.map;
-  ElementHook epilogue =
-      hook("RowsEpilogue", "What follows the contraction in a branch, to what is "
-                       "joined.");
+  ElementHook epilogue = hook(
+      "RowsEpilogue", "What follows the contraction in a branch, to what is "
+                      "joined.");
   epilogue.given = {body.anchor->getResult(0)};
   epilogue.returned = {map.getYielded()[body.joined]};
   for (auto [index, yielded] : llvm::enumerate(map.getYielded()))
@@ -207,7 +208,7 @@ void BranchRows::printPerRound(CudaEmission &e) {
          "  const RowsPlan rows(RowsShape::tile(), "
          "RowsShape::extents(args));\n"
          "  return RowsPlan::branchesIn(again.branchBytes + 4 * "
-         "again.resultFloats() +\n"
+         "again.keptFloats() +\n"
          "                                  rows.branchBytes,\n"
          "                              rows.extents.branches);\n}\n");
 }

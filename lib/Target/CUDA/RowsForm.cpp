@@ -37,8 +37,7 @@ RowsPlan RowsKernel::plan(ArrayRef<int64_t> dims, int perRound) const {
 
 int64_t RowsKernel::branchBytes(const RowsPlan &plan) const {
   return plan.branchBytes +
-         (keeps ? plan.resultFloats() * static_cast<int64_t>(sizeof(float))
-                : 0);
+         (keeps ? plan.keptFloats() * static_cast<int64_t>(sizeof(float)) : 0);
 }
 
 void RowsKernel::addTo(LaunchSizes &sizes, const RowsPlan &plan) const {
@@ -100,7 +99,8 @@ static LogicalResult verifyTile(KernelOp kernel, const RowsTile &tile) {
     if (size < 1 || size > most)
       return refuse("with a size that is not from 1 to 1024");
   if (tile.stages < 2 || tile.stages > 8)
-    return refuse("with " + Twine(tile.stages) + " stages; 2 to 8 are possible");
+    return refuse("with " + Twine(tile.stages) +
+                  " stages; 2 to 8 are possible");
   if (tile.m % (16 * tile.warpsM) != 0 || tile.n % (16 * tile.warpsN) != 0)
     return refuse("whose warps have no whole 16 rows by 16 columns");
   if (tile.threads() > most)
@@ -146,14 +146,10 @@ FailureOr<RowsKernel> rowsKernel(KernelOp kernel, const Signature &signature,
   };
   RowsExtent inputs = extent(tensors.filter, -2, spec.groups);
   RowsExtent outputs = extent(tensors.filter, -1);
-  k.extents = {extent(tensors.source, 0),
-               image(tensors.source, 1),
-               image(tensors.source, 2),
-               k.tile.data ? outputs : inputs,
-               image(tensors.result, 1),
-               image(tensors.result, 2),
-               k.tile.data ? inputs : outputs,
-               RowsExtent{}};
+  k.extents = {extent(tensors.source, 0),      image(tensors.source, 1),
+               image(tensors.source, 2),       k.tile.data ? outputs : inputs,
+               image(tensors.result, 1),       image(tensors.result, 2),
+               k.tile.data ? inputs : outputs, RowsExtent{}};
   return k;
 }
 
@@ -212,17 +208,17 @@ static std::string pointerText(const HookBuffer &at, StringRef type,
   return ("buffer<" + type + ">(args, " + Twine(at.buffer) + ")").str();
 }
 
-static const char *applyHead =
-    "  template <int N, class Args>\n"
-    "  static __device__ __forceinline__ void\n"
-    "  apply(const Args &args, const Place &place, ";
+static const char *applyHead = "  template <int N, class Args>\n"
+                               "  static __device__ __forceinline__ void\n"
+                               "  apply(const Args &args, const Place &place, ";
 
 void printSource(CudaEmission &e, StringRef name, const HookBuffer &from,
                  int64_t tupleSize) {
-  e.text("// What the contraction reads.\nstruct " + name + " {\n" + applyHead +
-         "Vec<N> &x) {\n    x = " + (from.sliced ? "loadSlice" : "loadElements") +
-         "<N>(" + pointerText(from, "const float", tupleSize, "place.branch") +
-         ", place);\n  }\n};\n");
+  e.text(
+      "// What the contraction reads.\nstruct " + name + " {\n" + applyHead +
+      "Vec<N> &x) {\n    x = " + (from.sliced ? "loadSlice" : "loadElements") +
+      "<N>(" + pointerText(from, "const float", tupleSize, "place.branch") +
+      ", place);\n  }\n};\n");
 }
 
 void printFinish(CudaEmission &e, StringRef name, const HookBuffer &to) {
@@ -233,20 +229,29 @@ void printFinish(CudaEmission &e, StringRef name, const HookBuffer &to) {
 }
 
 static std::string tileText(const RowsTile &t) {
-  std::pair<const char *, int> fields[] = {
-      {"kernelH", t.kernelH},     {"kernelW", t.kernelW},
-      {"strideH", t.strideH},     {"strideW", t.strideW},
-      {"padTop", t.padTop},       {"padLeft", t.padLeft},
-      {"dilationH", t.dilationH}, {"dilationW", t.dilationW},
-      {"groups", t.groups},       {"m", t.m},
-      {"n", t.n},                 {"k", t.k},
-      {"warpsM", t.warpsM},       {"warpsN", t.warpsN},
-      {"stages", t.stages},       {"patchH", t.patchH},
-      {"patchW", t.patchW},       {"bytes", t.bytes},
-      {"sharedLimit", t.sharedLimit}};
-  std::string text = std::string("  static __device__ constexpr RowsTile tile() "
-                                 "{\n    return {/*data=*/") +
-                     (t.data ? "true" : "false");
+  std::pair<const char *, int> fields[] = {{"kernelH", t.kernelH},
+                                           {"kernelW", t.kernelW},
+                                           {"strideH", t.strideH},
+                                           {"strideW", t.strideW},
+                                           {"padTop", t.padTop},
+                                           {"padLeft", t.padLeft},
+                                           {"dilationH", t.dilationH},
+                                           {"dilationW", t.dilationW},
+                                           {"groups", t.groups},
+                                           {"m", t.m},
+                                           {"n", t.n},
+                                           {"k", t.k},
+                                           {"warpsM", t.warpsM},
+                                           {"warpsN", t.warpsN},
+                                           {"stages", t.stages},
+                                           {"patchH", t.patchH},
+                                           {"patchW", t.patchW},
+                                           {"bytes", t.bytes},
+                                           {"sharedLimit", t.sharedLimit}};
+  std::string text =
+      std::string("  static __device__ constexpr RowsTile tile() "
+                  "{\n    return {/*data=*/") +
+      (t.data ? "true" : "false");
   for (auto [index, field] : llvm::enumerate(fields))
     text += (Twine(index % 4 == 0 ? ",\n            " : ", ") + "/*" +
              field.first + "=*/" + Twine(field.second))
@@ -300,11 +305,10 @@ void RowsKernel::printStruct(CudaEmission &e) const {
             type + "\n  " + head + " {\n    " + body + "\n  }\n")
         .str();
   };
-  std::string text =
-      "// What computeRows computes.\nstruct " + name + " : " + name +
-      "Shape {\n  using Math = " + mathName(precision) +
-      ";\n  using Source = " + source + ";\n  using Epilogue = " + epilogue +
-      ";\n";
+  std::string text = "// What computeRows computes.\nstruct " + name + " : " +
+                     name + "Shape {\n  using Math = " + mathName(precision) +
+                     ";\n  using Source = " + source +
+                     ";\n  using Epilogue = " + epilogue + ";\n";
   if (!keeps)
     text += "  using Finish = " + finish + ";\n";
   text += std::string("  static constexpr Join join = Join::") + join +
@@ -314,25 +318,25 @@ void RowsKernel::printStruct(CudaEmission &e) const {
   text += member("RowsPlan", "plan(const Args &args)",
                  "return RowsPlan(tile(), extents(args)" +
                      (perRound.empty() ? "" : ", " + perRound) + ");");
-  text += member("unsigned char *", "packed(const Args &args)",
-                 "return buffer<unsigned char>(args, " +
-                     std::to_string(workspace) + ")" +
-                     (firstByte.empty() ? "" : " + " + firstByte) + ";");
-  text += member(
-      "const float *", "filter(const Args &args, int branch)",
-      "return " + pointerText(filter, "const float", tupleSize, "branch") +
-          ";");
+  text +=
+      member("unsigned char *", "packed(const Args &args)",
+             "return buffer<unsigned char>(args, " + std::to_string(workspace) +
+                 ")" + (firstByte.empty() ? "" : " + " + firstByte) + ";");
+  text +=
+      member("const float *", "filter(const Args &args, int branch)",
+             "return " +
+                 pointerText(filter, "const float", tupleSize, "branch") + ";");
   if (result >= 0)
-    text += member("float *", "result(const Args &args)",
-                   "return buffer<float>(args, " + std::to_string(result) +
-                       ");");
+    text +=
+        member("float *", "result(const Args &args)",
+               "return buffer<float>(args, " + std::to_string(result) + ");");
   if (keeps)
     text += member("float *", "kept(const Args &args, int branch)",
                    "const RowsPlan p = plan(args);\n"
                    "    return reinterpret_cast<float *>(packed(args) + "
                    "p.packedBytes()) +\n"
                    "           branch % p.branchesPerRound * "
-                   "p.resultFloats();") +
+                   "p.keptFloats();") +
             "  struct Finish {\n"
             "    template <int N, class Args>\n"
             "    static __device__ __forceinline__ void\n"
@@ -347,7 +351,8 @@ void RowsKernel::printPhases(CudaEmission &e) const {
   const RowsTile &t = tile;
   e.phase("Packs filters: a block packs a part of one branch's filter, a "
           "thread 16 bytes.",
-          RowsPlan::packThreads, "packFilters<" + Twine(name) + ">(args, task);");
+          RowsPlan::packThreads,
+          "packFilters<" + Twine(name) + ">(args, task);");
   std::string pixels = std::to_string(t.m) + " pixels";
   if (!t.gather())
     pixels += " (" + std::to_string(t.patchH) + " x " +
@@ -357,8 +362,8 @@ void RowsKernel::printPhases(CudaEmission &e) const {
               " channels" +
               (branchesDim < 0 ? "" : ", for one branch after the other") +
               ".\nA warp of its " + Twine(t.warpsM) + " x " + Twine(t.warpsN) +
-              " has " + Twine(t.m / t.warpsM) + " by " +
-              Twine(t.n / t.warpsN) + " of them, and a thread " +
+              " has " + Twine(t.m / t.warpsM) + " by " + Twine(t.n / t.warpsN) +
+              " of them, and a thread " +
               Twine(t.m / t.warpsM * (t.n / t.warpsN) / 32) +
               " accumulators:\npairs of channels in rows of 8 lanes' distance.",
           t.threads(), "computeRows<" + Twine(name) + ">(args, task);");

@@ -227,9 +227,10 @@ struct RowsPlan {
   CAMBIUM_HOST_DEVICE constexpr long long packedBytes() const {
     return branchBytes * branchesPerRound;
   }
-  /// Floats of one branch's result.
-  CAMBIUM_HOST_DEVICE constexpr long long resultFloats() const {
-    return pixels * extents.resultC;
+  /// Floats from one branch's result to the next where the workspace keeps them:
+  /// whole lines, so that what follows is aligned.
+  CAMBIUM_HOST_DEVICE constexpr long long keptFloats() const {
+    return (pixels * extents.resultC + 63) / 64 * 64;
   }
   /// Bytes between rows of the source in shared memory.
   CAMBIUM_HOST_DEVICE constexpr int residentPitch() const {
