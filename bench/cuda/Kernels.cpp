@@ -7,10 +7,10 @@
 //
 // What `budget` reads: forward, input and filter gradients of a 3x3 convolution
 // with 64 channels on images of 32x32, plain and as 8 rectified branches, in
-// every precision and for several architectures. Writes cubins into a folder
-// and what there is to know of launches to standard output, as JSON; then how
-// long NVRTC takes for the three kernels of the branches on two threads. Needs
-// no GPU.
+// every precision and for several architectures. Writes cubins and their
+// sources into a folder and what there is to know of launches to standard
+// output, as JSON; then how long NVRTC takes for the three kernels of the
+// branches on two threads. Needs no GPU.
 //
 //===----------------------------------------------------------------------===//
 
@@ -219,6 +219,7 @@ ordered_json report(const Options &options) {
                              precisionName(precision) + "_" +
                              std::to_string(branches) + "_" + kernel.role +
                              ".cubin";
+          std::ofstream(file + ".cu") << kernel.source;
           std::ofstream(file, std::ios::binary)
               .write(binary.cubin.data(), binary.cubin.size());
           ordered_json entry = {{"architecture", architecture},
