@@ -72,7 +72,10 @@ Block::Block(int64_t elements, Memory &memory)
   }
 }
 
-Block::~Block() { memory.release(address); }
+Block::~Block() {
+  if (address)
+    memory.release(address);
+}
 
 void Block::read(float *to) const {
   memory.download(to, address, elements * sizeof(float));

@@ -111,6 +111,12 @@ std::vector<Parameters> parameters(const std::string &backend, Winograd which,
   return all;
 }
 
+/// Forms that differ in what rounding touches: operands, and how they come to
+/// be.
+constexpr llvm::StringRef roundedForms[] = {
+    "conv_bias_relu", "conv_bias_relu_17", "gelu",  "linear_relu",
+    "strided",        "grouped",           "concat"};
+
 std::string nameOf(const ::testing::TestParamInfo<Parameters> &info) {
   return info.param.name();
 }
@@ -170,14 +176,14 @@ INSTANTIATE_TEST_SUITE_P(Cuda, BranchesTest,
                          ::testing::ValuesIn(parameters("cuda",
                                                         Winograd::None)),
                          nameOf);
-INSTANTIATE_TEST_SUITE_P(CudaTf32, BranchesTest,
-                         ::testing::ValuesIn(parameters("cuda_tf32",
-                                                        Winograd::None)),
-                         nameOf);
-INSTANTIATE_TEST_SUITE_P(CudaBf16, BranchesTest,
-                         ::testing::ValuesIn(parameters("cuda_bf16",
-                                                        Winograd::None)),
-                         nameOf);
+INSTANTIATE_TEST_SUITE_P(
+    CudaTf32, BranchesTest,
+    ::testing::ValuesIn(parameters("cuda_tf32", Winograd::None, roundedForms)),
+    nameOf);
+INSTANTIATE_TEST_SUITE_P(
+    CudaBf16, BranchesTest,
+    ::testing::ValuesIn(parameters("cuda_bf16", Winograd::None, roundedForms)),
+    nameOf);
 INSTANTIATE_TEST_SUITE_P(Generic, BranchesTest,
                          ::testing::ValuesIn(parameters("host_generic",
                                                         Winograd::Few)),

@@ -78,7 +78,8 @@ Function *Module::find(const std::string &name) {
 //===----------------------------------------------------------------------===//
 
 Device &Device::get() {
-  static Device device;
+  // Never destroyed: what uses it may be, when the process ends.
+  static Device &device = *new Device;
   return device;
 }
 

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <utility>
 
 namespace cambium {
 
@@ -46,6 +47,9 @@ class Block {
 public:
   explicit Block(int64_t elements, Memory &memory = Memory::host());
   ~Block();
+  Block(Block &&other) noexcept
+      : memory(other.memory), elements(other.elements),
+        address(std::exchange(other.address, nullptr)) {}
   Block(const Block &) = delete;
   Block &operator=(const Block &) = delete;
 
