@@ -25,9 +25,6 @@ using namespace cambium::grow;
 #define GET_ATTRDEF_CLASSES
 #include "cambium/IR/GrowAttributes.cpp.inc"
 
-#define GET_OP_CLASSES
-#include "cambium/IR/GrowOps.cpp.inc"
-
 namespace {
 /// All operations are free of context, so calls between networks inline.
 struct GrowInlinerInterface : DialectInlinerInterface {

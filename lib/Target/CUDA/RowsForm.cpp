@@ -352,7 +352,7 @@ void RowsKernel::printPhases(CudaEmission &e) const {
   e.phase("Packs filters: a block packs a part of one branch's filter, a "
           "thread 16 bytes.",
           RowsPlan::packThreads,
-          "packFilters<" + Twine(name) + ">(args, task);");
+          "packFilters<" + Twine(name) + ">(args, task);", /*minBlocks=*/1);
   std::string pixels = std::to_string(t.m) + " pixels";
   if (!t.gather())
     pixels += " (" + std::to_string(t.patchH) + " x " +
@@ -366,7 +366,8 @@ void RowsKernel::printPhases(CudaEmission &e) const {
               " of them, and a thread " +
               Twine(t.m / t.warpsM * (t.n / t.warpsN) / 32) +
               " accumulators:\npairs of channels in rows of 8 lanes' distance.",
-          t.threads(), "computeRows<" + Twine(name) + ">(args, task);");
+          t.threads(), "computeRows<" + Twine(name) + ">(args, task);",
+          /*minBlocks=*/1);
 }
 
 } // namespace cambium::grow

@@ -15,7 +15,7 @@
 //   contractions, else 48 KiB, which every device gives without being asked.
 //
 // Compiling all takes minutes: CAMBIUM_EVERY_KERNEL=1 does so. Without it each
-// test compiles every ninth contraction, another ninth for each precision and
+// test compiles every 27th contraction, another one for each precision and
 // architecture, and every third of the other kernels.
 //
 //===----------------------------------------------------------------------===//
@@ -153,7 +153,7 @@ std::vector<const CorpusKernel *> select(const Corpus &all, Precision precision,
   std::vector<const CorpusKernel *> selected;
   for (const CorpusKernel &kernel : all.kernels) {
     if (kernel.contraction) {
-      if (contractions++ % 9 == turn || every)
+      if (contractions++ % 27 == 3 * turn || every)
         selected.push_back(&kernel);
     } else if (precision == Precision::Fp32) {
       if (others++ % 3 == architecture || every)
