@@ -172,10 +172,13 @@ INSTANTIATE_TEST_SUITE_P(Kernels, BranchesTest,
 INSTANTIATE_TEST_SUITE_P(Host, BranchesTest,
                          ::testing::ValuesIn(parameters("host", Winograd::All)),
                          nameOf);
-INSTANTIATE_TEST_SUITE_P(Cuda, BranchesTest,
-                         ::testing::ValuesIn(parameters("cuda",
-                                                        Winograd::None)),
-                         nameOf);
+INSTANTIATE_TEST_SUITE_P(
+    Cuda, BranchesTest,
+    ::testing::ValuesIn(parameters("cuda", Winograd::None,
+                                   cambium::test::sanitized
+                                       ? llvm::ArrayRef(roundedForms)
+                                       : llvm::ArrayRef<llvm::StringRef>())),
+    nameOf);
 INSTANTIATE_TEST_SUITE_P(
     CudaTf32, BranchesTest,
     ::testing::ValuesIn(parameters("cuda_tf32", Winograd::None, roundedForms)),

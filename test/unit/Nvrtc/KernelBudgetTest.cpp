@@ -20,6 +20,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "../../Trials.h"
 #include "KernelCorpus.h"
 #include "cambium/Error.h"
 #include "cambium/Runtime/CudaCompiler.h"
@@ -149,14 +150,16 @@ std::vector<const CorpusKernel *> select(const Corpus &all, Precision precision,
                                          size_t architecture) {
   bool every = std::getenv("CAMBIUM_EVERY_KERNEL");
   size_t turn = 3 * static_cast<size_t>(precision) + architecture;
+  // NVRTC is not instrumented.
+  constexpr size_t rarer = test::sanitized ? 8 : 1;
   size_t contractions = 0, others = 0;
   std::vector<const CorpusKernel *> selected;
   for (const CorpusKernel &kernel : all.kernels) {
     if (kernel.contraction) {
-      if (contractions++ % 27 == 3 * turn || every)
+      if (contractions++ % (27 * rarer) == 3 * turn || every)
         selected.push_back(&kernel);
     } else if (precision == Precision::Fp32) {
-      if (others++ % 3 == architecture || every)
+      if (others++ % (3 * rarer) == architecture || every)
         selected.push_back(&kernel);
     }
   }
