@@ -8,6 +8,7 @@
 #include "cambium/Target/CUDA/CudaEmitter.h"
 #include "CudaEmission.h"
 #include "ScalarCode.h"
+#include "cambium/Target/Common/KernelForms.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/EmitC/IR/EmitC.h"
@@ -21,53 +22,17 @@ using namespace mlir;
 
 namespace cambium::grow {
 
-/// The form of a kernel that is one operation on its arguments.
-static FailureOr<CudaForm>
-singleForm(KernelOp kernel, const Signature &signature, Operation *op) {
-  llvm::SmallPtrSet<Value, 4> yielded;
-  for (Value value : signature.body->getTerminator()->getOperands())
-    if (value.getDefiningOp() != op || !yielded.insert(value).second)
-      return kernel.emitOpError("must yield results of its operation, each "
-                                "at most once");
-  for (auto find : {cudaReductionForm, cudaPoolingForm, cudaLossForm,
-                    cudaShapeForm, cudaComposeForm})
-    if (CudaForm form = find(op, signature); form.emit)
-      return form;
-  return op->emitOpError("has no CUDA code; a kernel takes contractions, "
-                         "elementwise operations and gradients");
-}
-
 static FailureOr<CudaForm> findForm(KernelOp kernel,
                                     const Signature &signature) {
-  auto ops = signature.body->without_terminator();
-  if (ops.empty())
-    return kernel.emitOpError("computes nothing");
-  if (kernel.getFusedMap())
-    return cudaBranchForm(kernel, signature);
-  if (signature.body->getTerminator()->getNumOperands() == 0 &&
-      llvm::none_of(ops, llvm::IsaPred<OptimizerOp>))
-    return kernel.emitOpError("yields nothing");
-  Operation *anchor = nullptr;
-  bool othersElementwise = true;
-  for (Operation &op : ops) {
-    if (isElementwise(&op))
-      continue;
-    othersElementwise &= !anchor;
-    anchor = &op;
-  }
-  if (!anchor)
-    return cudaElementwiseForm(kernel, signature);
-  if (isContraction(anchor) && othersElementwise)
-    return cudaContractionForm(kernel, signature, anchor);
-  if (!llvm::hasSingleElement(ops))
-    return anchor->emitOpError("cannot share a kernel with other operations");
-  if (auto optimizer = dyn_cast<OptimizerOp>(anchor)) {
-    if (signature.numBuffers() != 1)
-      return optimizer.emitOpError("takes the gradient as the kernel's only "
-                                   "argument");
-    return cudaOptimizerForm(optimizer);
-  }
-  return singleForm(kernel, signature, anchor);
+  static const KernelForms<CudaForm> forms = {cudaBranchForm,
+                                              cudaContractionForm,
+                                              cudaElementwiseForm,
+                                              cudaOptimizerForm,
+                                              {cudaReductionForm,
+                                               cudaPoolingForm, cudaLossForm,
+                                               cudaShapeForm, cudaComposeForm},
+                                              "CUDA"};
+  return forms.find(kernel, signature);
 }
 
 std::string cudaKernelName(KernelOp kernel) {
