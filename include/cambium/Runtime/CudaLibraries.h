@@ -21,6 +21,9 @@
 
 namespace cambium::cuda {
 
+// The names of these types are NVIDIA's.
+// NOLINTBEGIN(readability-identifier-naming)
+
 /// Those that Cambium tells apart; cuGetErrorName knows all.
 enum CUresult : int {
   CUDA_SUCCESS = 0,
@@ -103,6 +106,8 @@ enum cudnnBackendAttributeName_t : int {};
 enum cudnnBackendAttributeType_t : int {};
 using cudnnHandle_t = struct cudnnContext *;
 using cudnnBackendDescriptor_t = void *;
+
+// NOLINTEND(readability-identifier-naming)
 
 /// The driver's functions. It is the file that CAMBIUM_CUDA_DRIVER names, else
 /// libcuda.so.1.
