@@ -94,7 +94,7 @@ enum NumericalNote {
   NumNotes = 10
 };
 
-constexpr int32_t fp32 = 0, crossCorrelation = 1;
+constexpr int32_t fp32 = 0, bf16 = 9, crossCorrelation = 1;
 constexpr std::pair<int32_t, const char *> heuristicModes[] = {{3, "heuristic"},
                                                                {2, "fallback"}};
 
@@ -209,12 +209,12 @@ namespace {
 /// Numbers of the tensors, in the order of the contraction's operands.
 enum TensorNumber { LhsId = 1, RhsId = 2, ResultId = 3 };
 
-Descriptor tensor(TensorNumber id, std::vector<int64_t> extents,
+Descriptor tensor(TensorNumber id, int32_t type, std::vector<int64_t> extents,
                   std::vector<int64_t> strides) {
   // The arena's alignment is more; vectors of 16 bytes are all that pays.
   constexpr int64_t alignment = 16;
   Descriptor made(TensorDescriptor);
-  made.set(TensorDataType, DataTypeType, &fp32);
+  made.set(TensorDataType, DataTypeType, &type);
   made.setInts(TensorDimensions, extents);
   made.setInts(TensorStrides, strides);
   made.setInt(TensorId, id);
@@ -224,9 +224,9 @@ Descriptor tensor(TensorNumber id, std::vector<int64_t> extents,
 }
 
 /// A tensor [a][h][w][b] in memory that cuDNN names (a, b, h, w).
-Descriptor channelsLast(TensorNumber id, int64_t a, int64_t b, int64_t h,
-                        int64_t w) {
-  return tensor(id, {a, b, h, w}, {h * w * b, 1, w * b, b});
+Descriptor channelsLast(TensorNumber id, int32_t type, int64_t a, int64_t b,
+                        int64_t h, int64_t w) {
+  return tensor(id, type, {a, b, h, w}, {h * w * b, 1, w * b, b});
 }
 
 Descriptor convolution(const ContractionSpec &spec) {
@@ -247,20 +247,21 @@ Descriptor operation(const LibraryConvolution &wanted) {
   ContractionExtents e = wanted.extents;
   if (spec.linear)
     e.inH = e.inW = e.outH = e.outW = 1;
+  const int32_t type = wanted.bf16Tensors ? bf16 : fp32;
   auto x = [&](TensorNumber id) {
-    return channelsLast(id, e.batch, e.inC, e.inH, e.inW);
+    return channelsLast(id, type, e.batch, e.inC, e.inH, e.inW);
   };
   auto w = [&](TensorNumber id) {
-    return channelsLast(id, e.outC, e.inC / spec.groups, spec.kernelH,
+    return channelsLast(id, type, e.outC, e.inC / spec.groups, spec.kernelH,
                         spec.kernelW);
   };
   auto y = [&](TensorNumber id) {
-    return channelsLast(id, e.batch, e.outC, e.outH, e.outW);
+    return channelsLast(id, type, e.batch, e.outC, e.outH, e.outW);
   };
   auto make = [&](DescriptorType type, int first, const Descriptor &t3,
                   const Descriptor &t4, const Descriptor &t5) {
     Descriptor made(type);
-    constexpr float alpha = 1.0f, beta = 0.0f;
+    const float alpha = 1.0f, beta = wanted.accumulate ? 1.0f : 0.0f;
     auto name = [&](int index) {
       return static_cast<AttributeName>(first + index);
     };
@@ -287,17 +288,19 @@ Descriptor operation(const LibraryConvolution &wanted) {
               w(ResultId), x(LhsId), y(RhsId));
 }
 
-/// True if the engine's results are reproducible and as exact as asked for.
-bool isAllowed(const Descriptor &config, Precision precision) {
+/// True if the engine's results are as reproducible and exact as asked for.
+bool isAllowed(const Descriptor &config, const LibraryConvolution &wanted) {
   Descriptor engine(EngineDescriptor);
   void *raw = engine.get();
   int64_t count = 0;
   config.get(ConfigEngine, DescriptorTypeType, 1, count, &raw);
   for (int32_t note : engine.values<int32_t>(EngineNotes, NoteType, NumNotes)) {
-    if (note == NondeterministicNote || note == ReducedReductionNote)
+    if (note == ReducedReductionNote)
+      return false;
+    if (note == NondeterministicNote && wanted.reproducible)
       return false;
     bool rounds = note == TensorCoreNote || note == DownConvertNote;
-    if (rounds && precision == Precision::Fp32)
+    if (rounds && wanted.precision == Precision::Fp32)
       return false;
   }
   return true;
@@ -333,7 +336,7 @@ int64_t ConvolutionLibrary::version() const {
 std::vector<LibraryPlan>
 ConvolutionLibrary::plans(const LibraryConvolution &wanted, size_t most) const {
   std::vector<LibraryPlan> found;
-  if (wanted.precision == Precision::Bf16)
+  if (wanted.bf16Tensors != (wanted.precision == Precision::Bf16))
     return found;
   Descriptor op = operation(wanted);
   Descriptor graph(OperationGraphDescriptor);
@@ -362,7 +365,7 @@ ConvolutionLibrary::plans(const LibraryConvolution &wanted, size_t most) const {
     for (int64_t i = 0; i < std::min(count, considered); ++i) {
       if (found.size() == most)
         return found;
-      if (!isAllowed(configs[i], wanted.precision))
+      if (!isAllowed(configs[i], wanted))
         continue;
       auto plan = std::make_shared<LibraryPlan::Impl>();
       plan->cudnn = impl;

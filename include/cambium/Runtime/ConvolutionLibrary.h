@@ -6,8 +6,9 @@
 //===----------------------------------------------------------------------===//
 //
 // Convolutions by cuDNN's graph API (cuDNN 9), which is loaded at run time.
-// Tensors are fp32: x and y in NHWC as everywhere, filters in cuDNN's order
-// [outC][kernelH][kernelW][inC / groups]; the caller transposes.
+// Tensors are fp32 unless told otherwise: x and y in NHWC as everywhere,
+// filters in cuDNN's order [outC][kernelH][kernelW][inC / groups]; the caller
+// transposes.
 //
 //===----------------------------------------------------------------------===//
 
@@ -28,9 +29,15 @@ namespace cambium {
 struct LibraryConvolution {
   ContractionSpec spec;
   ContractionExtents extents;
-  /// Fp32 leaves tensor cores aside; Tf32 lets them round the operands. There
-  /// is no Bf16: memory is fp32.
+  /// Fp32 leaves tensor cores aside; Tf32 lets them round the operands. Bf16 is
+  /// for tensors of bf16 only.
   Precision precision = Precision::Fp32;
+  /// Tensors hold bf16 instead of fp32; for benchmarks.
+  bool bf16Tensors = false;
+  /// Adds to the result instead of writing it.
+  bool accumulate = false;
+  /// Whether plans are left out whose results may differ from run to run.
+  bool reproducible = true;
 };
 
 /// One way in which cuDNN computes a convolution: an engine and its settings.
@@ -67,8 +74,8 @@ public:
   int64_t version() const;
 
   /// The plans that cuDNN's heuristics propose, best first, at most `most`.
-  /// Those that are not reproducible, or round more than the precision allows,
-  /// are left out. Empty if cuDNN has none.
+  /// Those that round more than the precision allows, or are less reproducible
+  /// than is asked for, are left out. Empty if cuDNN has none.
   std::vector<LibraryPlan> plans(const LibraryConvolution &convolution,
                                  size_t most = 8) const;
 

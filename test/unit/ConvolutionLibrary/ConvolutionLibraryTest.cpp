@@ -130,6 +130,28 @@ TEST_F(ConvolutionLibraryTest, HasNoPlansForBf16OnFp32Memory) {
   EXPECT_TRUE(a100().plans(wanted).empty());
 }
 
+TEST_F(ConvolutionLibraryTest, PlansTensorsOfBf16) {
+  for (Kind kind : {Kind::Forward, Kind::BackwardData, Kind::BackwardFilter}) {
+    LibraryConvolution wanted = square(kind, 64, 32, 3);
+    wanted.precision = Precision::Bf16;
+    wanted.bf16Tensors = true;
+    EXPECT_FALSE(a100().plans(wanted).empty()) << static_cast<int>(kind);
+  }
+}
+
+TEST_F(ConvolutionLibraryTest, PlansSumsOfGradients) {
+  LibraryConvolution wanted = square(Kind::BackwardData, 64, 32, 3);
+  wanted.accumulate = true;
+  EXPECT_FALSE(a100().plans(wanted).empty());
+}
+
+TEST_F(ConvolutionLibraryTest, OffersMoreWhereRunsMayDiffer) {
+  LibraryConvolution wanted = square(Kind::BackwardFilter, 64, 32, 3);
+  size_t reproducible = a100().plans(wanted, 64).size();
+  wanted.reproducible = false;
+  EXPECT_GT(a100().plans(wanted, 64).size(), reproducible);
+}
+
 TEST_F(ConvolutionLibraryTest, SaysWhatCudnnRefuses) {
   LibraryConvolution wanted = square(Kind::Forward, 64, 32, 3);
   wanted.extents.outH = 31;
