@@ -382,6 +382,11 @@ void *cuda::Device::address(const BoundPlan &plan, const Slot &slot,
 
 void cuda::Device::synchronize() { impl->context.synchronize(); }
 
+CUstream cuda::Device::stream() const {
+  impl->context.enter();
+  return impl->context.stream;
+}
+
 void cuda::Device::run(const BoundPlan &bound,
                        const std::vector<const void *> &inputs) {
   impl->context.enter();

@@ -61,6 +61,9 @@ public:
                 const std::vector<const void *> &inputs) const override;
   /// Waits for what was started. Throws Error if it failed.
   void synchronize();
+  /// Everything that the device does is on this stream. Binds the device's
+  /// context to the calling thread, for what others put there.
+  CUstream stream() const;
 
 private:
   struct Impl;
