@@ -11,6 +11,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Fragments.h"
 #include "Grid.h"
 
 #include <cstring>
@@ -18,20 +19,6 @@
 using namespace cambium::simt;
 
 static constexpr unsigned allLanes = 0xffffffffu;
-
-static float fromBits(uint32_t bits) {
-  float value;
-  std::memcpy(&value, &bits, sizeof(value));
-  return value;
-}
-
-/// Half a register, the lower first.
-static float bf16Of(unsigned pair, unsigned index) {
-  return fromBits(index ? pair & 0xffff0000u : pair << 16);
-}
-
-/// Tensor cores do not look at the other 13 bits.
-static float tf32Of(unsigned bits) { return fromBits(bits & 0xffffe000u); }
 
 namespace {
 
@@ -46,11 +33,7 @@ template <int K> struct Tile {
 
 static void gather(Tile<16> &tile, unsigned lane, const WarpMma &mma) {
   unsigned group = lane / 4, inGroup = lane % 4;
-  for (unsigned i = 0; i < 8; ++i) {
-    unsigned row = i < 2 || (4 <= i && i < 6) ? group : group + 8;
-    unsigned column = 2 * inGroup + (i & 1) + (i < 4 ? 0 : 8);
-    tile.a[row][column] = bf16Of(mma.a[i / 2], i & 1);
-  }
+  gatherBf16(tile.a, lane, mma.a);
   for (unsigned i = 0; i < 4; ++i)
     tile.b[2 * inGroup + (i & 1) + (i < 2 ? 0 : 8)][group] =
         bf16Of(mma.b[i / 2], i & 1);
@@ -58,10 +41,7 @@ static void gather(Tile<16> &tile, unsigned lane, const WarpMma &mma) {
 
 static void gather(Tile<8> &tile, unsigned lane, const WarpMma &mma) {
   unsigned group = lane / 4, inGroup = lane % 4;
-  for (unsigned i = 0; i < 4; ++i) {
-    unsigned row = i == 0 || i == 2 ? group : group + 8;
-    tile.a[row][inGroup + (i < 2 ? 0 : 4)] = tf32Of(mma.a[i]);
-  }
+  gatherTf32(tile.a, lane, mma.a);
   for (unsigned i = 0; i < 2; ++i)
     tile.b[inGroup + 4 * i][group] = tf32Of(mma.b[i]);
 }
@@ -171,6 +151,12 @@ std::string Grid::operate(int operation, unsigned warp, unsigned mask) {
   }
   if (mask != allLanes)
     return "not all lanes of the warp multiply or move a matrix";
+  if (operation >= WarpBeginProducts) {
+    void *operands[32];
+    for (unsigned lane = 0; lane < 32; ++lane)
+      operands[lane] = lanes[lane].operands;
+    return async.operate(operation, warp, operands);
+  }
   if (operation == WarpMmaBf16)
     multiply<16>(lanes);
   else if (operation == WarpMmaTf32)

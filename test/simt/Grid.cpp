@@ -65,6 +65,40 @@ struct DeviceCalls {
                                  active->shared.begin());
   }
   static void trap(const char *message) { active->fail(errorAssert, message); }
+
+  static void refuse(std::string wrong) {
+    if (!wrong.empty())
+      active->fail(errorIllegalInstruction, std::move(wrong));
+  }
+  static void fenceShared() { active->async.fence(fiber().index); }
+  static void prepareArrivals(void *barrier) {
+    refuse(active->async.prepareArrivals(fiber().index,
+                                         static_cast<char *>(barrier)));
+  }
+  static void expectArrival(void *barrier, int bytes) {
+    refuse(active->async.expectArrival(fiber().index,
+                                       static_cast<char *>(barrier), bytes));
+  }
+  static void copyBulk(void *to, const void *from, int bytes, void *barrier) {
+    refuse(active->async.copy(fiber().index, static_cast<char *>(to),
+                              static_cast<const char *>(from), bytes,
+                              static_cast<char *>(barrier)));
+  }
+  static void waitArrival(void *barrier, int parity) {
+    // More turns than any thread can need to get to what it waits for.
+    constexpr int mostTurns = 1 << 16;
+    for (int turns = 0;; ++turns) {
+      bool ended = false;
+      refuse(active->async.hasEnded(fiber().index, static_cast<char *>(barrier),
+                                    parity, ended));
+      if (ended)
+        return;
+      if (turns == mostTurns)
+        active->fail(errorLaunchTimeout,
+                     "waits for copies that nobody has begun");
+      yield();
+    }
+  }
 };
 
 /// Takes the signals of faults while a grid runs.
@@ -141,9 +175,13 @@ void SignalGuard::handle(int number, siginfo_t *info, void *context) {
 } // namespace cambium::simt
 
 const SimtCalls cambium::simt::deviceCalls{
-    DeviceCalls::barrier,      DeviceCalls::warp,       DeviceCalls::copyAsync,
-    DeviceCalls::commitCopies, DeviceCalls::waitCopies, DeviceCalls::yield,
-    DeviceCalls::sharedOffset, DeviceCalls::trap};
+    DeviceCalls::barrier,       DeviceCalls::warp,
+    DeviceCalls::copyAsync,     DeviceCalls::commitCopies,
+    DeviceCalls::waitCopies,    DeviceCalls::yield,
+    DeviceCalls::sharedOffset,  DeviceCalls::trap,
+    DeviceCalls::fenceShared,   DeviceCalls::prepareArrivals,
+    DeviceCalls::expectArrival, DeviceCalls::copyBulk,
+    DeviceCalls::waitArrival};
 
 //===----------------------------------------------------------------------===//
 // Launches
@@ -151,7 +189,7 @@ const SimtCalls cambium::simt::deviceCalls{
 
 Grid::Grid(DeviceMemory &memory)
     : memory(memory), shared(maxSharedBytes, sharedAlignment),
-      signalStack(1 << 16), fibers(maxThreads) {
+      async(shared, memory), signalStack(1 << 16), fibers(maxThreads) {
   // One more, so that stacks can be aligned to their size.
   mappingBytes = (maxThreads + 1) * stackBytes;
   void *address = mmap(nullptr, mappingBytes, PROT_READ | PROT_WRITE,
@@ -202,6 +240,7 @@ Fault Grid::run(const Launch &toLaunch) {
 
 void Grid::runBlock(SimtIndex block) {
   shared.resize(launch->sharedBytes);
+  async.beginBlock(numThreads);
   unsigned warps = (numThreads + 31) / 32;
   runnable.assign(warps, 0);
   waitingLanes.assign(warps, 0);
@@ -217,6 +256,8 @@ void Grid::runBlock(SimtIndex block) {
   jumpTo(host, *pickNext());
   if (fault)
     return;
+  if (std::string wrong = async.endBlock(); !wrong.empty())
+    setFault(nullptr, errorIllegalInstruction, wrong);
   if (std::ptrdiff_t offset = shared.strayWrite())
     setFault(nullptr, errorIllegalAddress,
              "byte " + std::to_string(offset) + " of " +
@@ -411,6 +452,8 @@ void Grid::waitAtBarrier(Fiber &fiber, int id, int threads, Place place) {
 
 void Grid::releaseBarrier(int id) {
   barriers[id].arrived = 0;
+  if (barriers[id].expected == numThreads)
+    async.meet();
   for (unsigned i = 0; i < numThreads; ++i)
     if (fibers[i].state == Fiber::State::AtBarrier && fibers[i].barrier == id)
       makeRunnable(fibers[i]);

@@ -15,6 +15,7 @@
 #ifndef CAMBIUM_TEST_SIMT_GRID_H
 #define CAMBIUM_TEST_SIMT_GRID_H
 
+#include "AsyncProxy.h"
 #include "Memory.h"
 #include "device/SimtCalls.h"
 
@@ -159,6 +160,7 @@ private:
 
   DeviceMemory &memory;
   GuardedMemory shared;
+  AsyncProxy async;
   char *mapping;
   size_t mappingBytes;
   /// maxThreads stacks, in `mapping`.

@@ -271,6 +271,8 @@ std::vector<std::string> compileCommand(const Options &options,
   // sm_90a is 900 with features of its own.
   int number = std::atoi(options.architecture.c_str());
   command.push_back("-D__CUDA_ARCH__=" + std::to_string(10 * number));
+  if (options.architecture == "90a")
+    command.push_back("-D__CUDA_ARCH_FEAT_SM90_ALL");
   command.insert(command.end(), options.passedOn.begin(),
                  options.passedOn.end());
   std::istringstream flags(variableOr("CAMBIUM_SIMT_FLAGS", ""));

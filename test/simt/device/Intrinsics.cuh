@@ -58,8 +58,8 @@ template <int Groups> __device__ __forceinline__ void waitCopies() {
   simtCalls().waitCopies(Groups);
 }
 
-__device__ __forceinline__ void
-loadMatrices(unsigned (&r)[4], unsigned address, SimtPlace place = SIMT_HERE) {
+__device__ __forceinline__ void loadMatrices(unsigned (&r)[4], unsigned address,
+                                             SimtPlace place = SIMT_HERE) {
   simt::WarpMatrices matrices{simtShared<void>(address), r, 4};
   simtCalls().warp(simt::WarpLoadMatrices, 0xffffffffu, &matrices, place);
 }
@@ -86,6 +86,64 @@ __device__ __forceinline__ void mmaTf32(float (&c)[4], const unsigned (&a)[4],
   const unsigned b[2] = {b0, b1};
   simt::WarpMma mma{c, a, b, c};
   simtCalls().warp(simt::WarpMmaTf32, 0xffffffffu, &mma, place);
+}
+
+__device__ __forceinline__ void fenceShared() { simtCalls().fenceShared(); }
+
+__device__ __forceinline__ void prepareArrivals(unsigned barrier) {
+  simtCalls().prepareArrivals(simtShared<void>(barrier));
+}
+
+__device__ __forceinline__ void expectArrival(unsigned barrier, int bytes) {
+  simtCalls().expectArrival(simtShared<void>(barrier), bytes);
+}
+
+__device__ __forceinline__ void copyBulk(unsigned to, const void *from,
+                                         int bytes, unsigned barrier) {
+  simtCalls().copyBulk(simtShared<void>(to), from, bytes,
+                       simtShared<void>(barrier));
+}
+
+__device__ __forceinline__ void waitArrival(unsigned barrier, int parity) {
+  simtCalls().waitArrival(simtShared<void>(barrier), parity);
+  __syncwarp();
+}
+
+__device__ __forceinline__ unsigned long long
+describeColumns(unsigned address, int kBytes, int columnBytes) {
+  auto field = [](unsigned long long bytes) { return (bytes & 0x3ffff) >> 4; };
+  return field(address) | field(kBytes) << 16 | field(columnBytes) << 32;
+}
+
+__device__ __forceinline__ void beginProducts(SimtPlace place = SIMT_HERE) {
+  simtCalls().warp(simt::WarpBeginProducts, 0xffffffffu, nullptr, place);
+}
+
+__device__ __forceinline__ void commitProducts(SimtPlace place = SIMT_HERE) {
+  simtCalls().warp(simt::WarpCommitProducts, 0xffffffffu, nullptr, place);
+}
+
+__device__ __forceinline__ void waitProducts(SimtPlace place = SIMT_HERE) {
+  simtCalls().warp(simt::WarpWaitProducts, 0xffffffffu, nullptr, place);
+}
+
+template <int N>
+__device__ __forceinline__ void holdAccumulators(float (&)[N][4]) {}
+
+template <int N>
+__device__ __forceinline__ void
+multiplyBf16(float (&c)[N][4], const unsigned (&a)[4],
+             unsigned long long columns, SimtPlace place = SIMT_HERE) {
+  simt::WarpgroupProduct product{&c[0][0], a, columns, 8 * N};
+  simtCalls().warp(simt::WarpProductBf16, 0xffffffffu, &product, place);
+}
+
+template <int N>
+__device__ __forceinline__ void
+multiplyTf32(float (&c)[N][4], const unsigned (&a)[4],
+             unsigned long long columns, SimtPlace place = SIMT_HERE) {
+  simt::WarpgroupProduct product{&c[0][0], a, columns, 8 * N};
+  simtCalls().warp(simt::WarpProductTf32, 0xffffffffu, &product, place);
 }
 
 /// cvt.rn: to the nearest, ties to even; NaN to the one that has all bits.

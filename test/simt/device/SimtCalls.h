@@ -31,7 +31,15 @@ enum WarpOperation {
   WarpStoreMatricesTransposed,
   /// WarpMma.
   WarpMmaBf16,
-  WarpMmaTf32
+  WarpMmaTf32,
+  /// wgmma of sm_90a, by each warp of a warpgroup. Nothing.
+  WarpBeginProducts,
+  /// WarpgroupProduct.
+  WarpProductBf16,
+  WarpProductTf32,
+  /// Nothing.
+  WarpCommitProducts,
+  WarpWaitProducts
 };
 
 /// Where a source text calls.
@@ -68,6 +76,16 @@ struct WarpMma {
   const float *c;
 };
 
+/// wgmma.mma_async m64nNk16 on bfloat16 or m64nNk8 on tf32, A in 4 registers,
+/// C in columnCount / 2 of them.
+struct WarpgroupProduct {
+  float *c;
+  const unsigned *a;
+  /// The matrix descriptor of B.
+  unsigned long long columns;
+  int columnCount;
+};
+
 /// All are called on the stack of a device thread.
 struct SimtCalls {
   /// bar.sync: waits for `threads` threads at barrier `id`; 0: for all of the
@@ -88,6 +106,16 @@ struct SimtCalls {
   /// Offset of a pointer in shared memory.
   unsigned (*sharedOffset)(const void *pointer);
   void (*trap)(const char *message);
+  /// fence.proxy.async.
+  void (*fenceShared)();
+  /// mbarrier.init with a count of 1.
+  void (*prepareArrivals)(void *barrier);
+  /// mbarrier.arrive.expect_tx.
+  void (*expectArrival)(void *barrier, int bytes);
+  /// cp.async.bulk.
+  void (*copyBulk)(void *shared, const void *source, int bytes, void *barrier);
+  /// Waits as mbarrier.try_wait.parity until it is true.
+  void (*waitArrival)(void *barrier, int parity);
 };
 
 struct SimtIndex {

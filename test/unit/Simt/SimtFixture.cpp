@@ -44,8 +44,8 @@ nvrtcResult SimtTest::compile(const std::string &source,
   nvrtc->nvrtcCreateProgram(&program, source.c_str(), "kernel.cu",
                             static_cast<int>(names.size()), texts.data(),
                             names.data());
-  const char *options[] = {"--gpu-architecture=sm_80", "--std=c++17",
-                           "--ptxas-options=-v"};
+  std::string target = "--gpu-architecture=" + architecture;
+  const char *options[] = {target.c_str(), "--std=c++17", "--ptxas-options=-v"};
   nvrtcResult result = nvrtc->nvrtcCompileProgram(program, 3, options);
   size_t bytes = 0;
   nvrtc->nvrtcGetProgramLogSize(program, &bytes);

@@ -65,6 +65,8 @@ protected:
   static const Driver *driver;
   static const Nvrtc *nvrtc;
   std::vector<Header> headers;
+  /// Of CAMBIUM_SIMT_ARCH.
+  std::string architecture = "sm_80";
   std::string log;
   CUcontext context = nullptr;
   CUstream stream = nullptr;

@@ -21,6 +21,11 @@
 //
 // so that a quad of lanes has 8 consecutive columns of a row.
 //
+// On sm_90a, four warps (a warpgroup) multiply together, each with 16 of every
+// 64 rows and with all columns. They take the right matrix from where it lies,
+// in another order: matrices of 8 columns by 16 bytes, one after the other for
+// all columns, then for the next 16 bytes of k.
+//
 //===----------------------------------------------------------------------===//
 
 #ifndef CAMBIUM_DEVICE_MMA_CUH
@@ -38,9 +43,17 @@ constexpr __device__ __forceinline__ int rowPitch(int bytes) {
 /// Bytes of a row that one step of a product takes, whatever the precision.
 constexpr int stepBytes = 32;
 
-/// Operands that ldmatrix loads: Element has mma and Step, the elements in
-/// stepBytes.
+/// Is the architecture one whose warpgroups multiply?
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+constexpr bool hasWarpgroups = true;
+#else
+constexpr bool hasWarpgroups = false;
+#endif
+
+/// Operands that ldmatrix loads. Element has mma, of a warp, and product, of a
+/// warpgroup.
 template <class Element> struct TensorCore {
+  static constexpr bool warpgroups = hasWarpgroups;
   /// Rows of each 16 of the left matrix whose addresses a lane knows.
   static constexpr int laneRows = 1;
   static __device__ __forceinline__ int laneRow(int lane, int) {
@@ -79,6 +92,38 @@ template <class Element> struct TensorCore {
       }
     }
   }
+
+  /// acc += left * right over `Bytes` of k, by a warpgroup. `rows` as in
+  /// multiply; the right matrix begins at the address `columns`.
+  template <int Bytes, int M, int N>
+  static __device__ __forceinline__ void
+  multiplyGroup(float (&acc)[M][N][4], const unsigned (&rows)[M][laneRows],
+                unsigned rowOffset, unsigned columns) {
+    constexpr int steps = Bytes / stepBytes, vectorBytes = N * 8 * 16;
+    unsigned a[steps][M][4];
+#pragma unroll
+    for (int k = 0; k < steps; ++k)
+#pragma unroll
+      for (int m = 0; m < M; ++m)
+        loadMatrices(a[k][m], rows[m][0] + rowOffset + k * stepBytes);
+#pragma unroll
+    for (int m = 0; m < M; ++m)
+      holdAccumulators(acc[m]);
+    beginProducts();
+#pragma unroll
+    for (int k = 0; k < steps; ++k)
+#pragma unroll
+      for (int m = 0; m < M; ++m)
+        Element::product(acc[m], a[k][m],
+                         describeColumns(columns + k * 2 * vectorBytes,
+                                         /*kBytes=*/vectorBytes,
+                                         /*columnBytes=*/128));
+    commitProducts();
+    waitProducts();
+#pragma unroll
+    for (int m = 0; m < M; ++m)
+      holdAccumulators(acc[m]);
+  }
 };
 
 /// Bfloat16 on tensor cores.
@@ -94,6 +139,12 @@ struct Bf16 : TensorCore<Bf16> {
   mma(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
     mmaBf16(c, a, b0, b1);
   }
+  template <int N>
+  static __device__ __forceinline__ void product(float (&c)[N][4],
+                                                 const unsigned (&a)[4],
+                                                 unsigned long long columns) {
+    multiplyBf16(c, a, columns);
+  }
 };
 
 /// Floats rounded to tf32 on tensor cores.
@@ -107,11 +158,18 @@ struct Tf32 : TensorCore<Tf32> {
   mma(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
     mmaTf32(c, a, b0, b1);
   }
+  template <int N>
+  static __device__ __forceinline__ void product(float (&c)[N][4],
+                                                 const unsigned (&a)[4],
+                                                 unsigned long long columns) {
+    multiplyTf32(c, a, columns);
+  }
 };
 
 /// Exact products of floats by fused multiply-add, with the elements of lanes
 /// as tensor cores have them.
 struct Fp32 {
+  static constexpr bool warpgroups = false;
   static constexpr int bytes = 4;
   static constexpr int vector = 4;
   static __device__ __forceinline__ Words4 pack(const float (&v)[4]) {

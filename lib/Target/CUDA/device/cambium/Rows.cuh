@@ -128,6 +128,11 @@ struct RowsTask {
   }
 };
 
+/// Do warpgroups compute the product? See Mma.cuh.
+template <class T> constexpr __device__ bool byWarpgroups() {
+  return T::Math::warpgroups && T::tile().suitsWarpgroups();
+}
+
 //===----------------------------------------------------------------------===//
 // Filters
 //===----------------------------------------------------------------------===//
@@ -185,52 +190,101 @@ __device__ __forceinline__ void packFilters(const Args &args, int task) {
                   group * outputs + output];
   }
   const long long to =
-      slot * plan.branchBytes +
-      (piece * tile.n + column) * (tile.k * Math::bytes) + vector * 16;
+      slot * plan.branchBytes + piece * tile.pieceBytes() +
+      (byWarpgroups<T>() ? vector * tile.n + column : column * vectors + vector) *
+          16;
   *reinterpret_cast<Words4 *>(T::packed(args) + to) = Math::pack(v);
 }
 
 /// The pieces of packed filters that a block multiplies with, on their way into
-/// a ring of `stages` places in shared memory.
+/// a ring of `stages` places in shared memory. Where warpgroups multiply, one
+/// thread copies whole pieces.
 template <class T> class FilterStream {
 public:
+  /// Some barrier of the block comes before the first wait.
   __device__ __forceinline__ FilterStream(const RowsPlan &plan,
                                           const RowsTask &at,
                                           const unsigned char *packed,
                                           unsigned ring)
-      : plan(plan), at(at), from(packed), ring(ring), stage(0),
-        branch(at.firstBranch), chunk(0), tap(at.nextTap(plan, 0)), piece(0) {
+      : plan(plan), at(at), from(packed), ring(ring), copied(0), taken(0),
+        parity(0), branch(at.firstBranch), chunk(0), tap(at.nextTap(plan, 0)),
+        piece(0) {
     from += (at.group * plan.columnBlocks + at.columnBlock) * plan.blockBytes;
+    if constexpr (byWarpgroups<T>())
+      if (threadIdx.x == 0) {
+#pragma unroll
+        for (int i = 0; i < tile.stages; ++i)
+          prepareArrivals(arrivals(i));
+        fenceShared();
+      }
   }
 
   /// All threads together begin to copy the next piece, if there is one.
   __device__ __forceinline__ void copyNext() {
     if (branch < at.endBranch && tap < plan.taps) {
-      copy();
+      if (!byWarpgroups<T>() || threadIdx.x == 0)
+        copy();
       advance();
     }
-    commitCopies();
-    stage = stage + 1 == tile.stages ? 0 : stage + 1;
+    if constexpr (!byWarpgroups<T>())
+      commitCopies();
+    copied = next(copied);
+  }
+
+  /// All threads together take the next piece, with which they have ended when
+  /// they take another; meanwhile others are copied. Returns its address.
+  __device__ __forceinline__ unsigned take() {
+    const int stage = taken;
+    taken = next(taken);
+    if constexpr (byWarpgroups<T>()) {
+      // The place of the piece before is free.
+      __syncthreads();
+      copyNext();
+      waitArrival(arrivals(stage), parity);
+      parity ^= taken == 0;
+    } else {
+      waitCopies<tile.stages - 2>();
+      // The piece is there for all threads, and the place of the one before is
+      // free.
+      __syncthreads();
+      copyNext();
+    }
+    return ring + stage * placeBytes;
   }
 
 private:
   static constexpr RowsTile tile = T::tile();
+  static constexpr int placeBytes =
+      byWarpgroups<T>() ? tile.pieceBytes() : tile.stageBytes();
+
+  static __device__ __forceinline__ int next(int stage) {
+    return stage + 1 == tile.stages ? 0 : stage + 1;
+  }
+  /// Behind the ring's places, which take less than stageBytes().
+  __device__ __forceinline__ unsigned arrivals(int stage) const {
+    return ring + tile.stages * placeBytes + stage * 8;
+  }
 
   __device__ __forceinline__ void copy() {
-    constexpr int rowVectors = tile.k * tile.bytes / 16;
-    constexpr int vectors = rowVectors * tile.n;
     const long long index =
         (static_cast<long long>(chunk) * plan.piecesPerChunk * plan.taps +
          tap * plan.piecesOf(chunk) + piece);
     const unsigned char *source = from + index * tile.pieceBytes();
-    const unsigned to = ring + stage * tile.stageBytes();
+    const unsigned to = ring + copied * placeBytes;
+    if constexpr (byWarpgroups<T>()) {
+      expectArrival(arrivals(copied), tile.pieceBytes());
+      copyBulk(to, source, tile.pieceBytes(), arrivals(copied));
+    } else {
+      constexpr int rowVectors = tile.k * tile.bytes / 16;
+      constexpr int vectors = rowVectors * tile.n;
 #pragma unroll
-    for (int i = 0; i < vectors; i += tile.threads()) {
-      const int vector = i + static_cast<int>(threadIdx.x);
-      if (vectors % tile.threads() == 0 || vector < vectors)
-        copyAsync16(to + vector / rowVectors * tile.pitch(tile.k) +
-                        vector % rowVectors * 16,
-                    source + vector * 16);
+      for (int i = 0; i < vectors; i += tile.threads()) {
+        const int vector = i + static_cast<int>(threadIdx.x);
+        if (vectors % tile.threads() == 0 || vector < vectors)
+          copyAsync16(to + vector / rowVectors * tile.pitch(tile.k) +
+                          vector % rowVectors * 16,
+                      source + vector * 16);
+      }
     }
   }
 
@@ -253,7 +307,10 @@ private:
   const RowsTask &at;
   const unsigned char *from;
   const unsigned ring;
-  int stage, branch, chunk, tap, piece;
+  /// Places of the next piece to copy and to take, and the parity of the
+  /// arrivals there.
+  int copied, taken, parity;
+  int branch, chunk, tap, piece;
 };
 
 //===----------------------------------------------------------------------===//
@@ -393,11 +450,11 @@ __device__ __forceinline__ void rotate(float (&acc)[M][N][4]) {
 
 /// Calls `visit(place, n, half)` for each pair of neighbouring columns that the
 /// thread has: elements 2 * half and 2 * half + 1 of acc[m][n] and sum[m][n],
-/// which it finds at m = 0. The code is there for one m, as M of it would take
+/// which it finds at m = 0. From m to m + 1 are `rowStep` rows. The code is there for one m, as M of it would take
 /// long to compile and many registers; so the arrays go round instead. The
 /// threads of a warp call together, with place.lanes <= 0 where there is no such
 /// element.
-template <int M, int N, int S, int R, class Visit>
+template <int rowStep, int M, int N, int S, int R, class Visit>
 __device__ __forceinline__ void
 forEachPair(const RowsPlan &plan, const RowsTask &at, int branch, int firstRow,
             int firstColumn, float (&acc)[M][N][4], float (&sum)[S][R][4],
@@ -408,7 +465,7 @@ forEachPair(const RowsPlan &plan, const RowsTask &at, int branch, int firstRow,
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const long long pixel =
-          at.pixelOf(plan, firstRow + m * 16 + half * 8 + lane / 4);
+          at.pixelOf(plan, firstRow + m * rowStep + half * 8 + lane / 4);
 #pragma unroll
       for (int n = 0; n < N; ++n) {
         const int column = firstColumn + n * 8 + lane % 4 * 2;
@@ -486,10 +543,58 @@ storePartial(const Args &args, const RowsPlan &plan, const Place &place,
 // Rows
 //===----------------------------------------------------------------------===//
 
+/// What a warp has of a block's product: M times 16 rows, which begin at `row`
+/// and every rowStep rows after it, by N times 8 columns from `column` on. Warps
+/// form a grid of warpsM by warpsN, or lie in rows where warpgroups multiply.
+template <class T> struct WarpShare {
+  static constexpr RowsTile tile = T::tile();
+  static constexpr bool grouped = byWarpgroups<T>();
+  static constexpr int warps = tile.warpsM * tile.warpsN;
+  static constexpr int warpsN = grouped ? 1 : tile.warpsN;
+  static constexpr int M = tile.m / (warps / warpsN) / 16;
+  static constexpr int N = tile.n / warpsN / 8;
+  static constexpr int rowStep = grouped ? 16 * warps : 16;
+
+  static __device__ __forceinline__ int row() {
+    const int warp = threadIdx.x / warpThreads;
+    return warp / warpsN * (grouped ? 16 : M * 16);
+  }
+  static __device__ __forceinline__ int column() {
+    return threadIdx.x / warpThreads % warpsN * (N * 8);
+  }
+};
+
+/// Adds the product of a piece of filters at the address `filters`, and what is
+/// `offset` bytes behind `rows`.
+template <class T, int M, int N, int R>
+__device__ __forceinline__ void
+multiplyPiece(float (&acc)[M][N][4], const unsigned (&rows)[M][R],
+              unsigned offset, unsigned filters) {
+  using Math = typename T::Math;
+  constexpr RowsTile tile = T::tile();
+  constexpr int bytes = tile.k * tile.bytes;
+  if constexpr (byWarpgroups<T>()) {
+    constexpr int most = 4 * stepBytes;
+    constexpr int batch = bytes % most == 0 ? most : stepBytes;
+#pragma unroll
+    for (int k = 0; k < bytes; k += batch)
+      Math::template multiplyGroup<batch>(acc, rows, offset + k,
+                                          filters + k * tile.n);
+  } else {
+    const unsigned columns = Math::laneColumns(
+        filters + WarpShare<T>::column() * tile.pitch(tile.k),
+        tile.pitch(tile.k), threadIdx.x % warpThreads);
+#pragma unroll
+    for (int k = 0; k < bytes; k += stepBytes)
+      Math::template multiply<M, N>(acc, rows, offset + k, columns + k,
+                                    tile.pitch(tile.k));
+  }
+}
+
 /// Each block computes tile.m pixels by tile.n channels of the result, for all
-/// branches of the round in turn. Its warps divide them in a grid of warpsM by
-/// warpsN; each thread has the accumulators that Mma.cuh says, and with an
-/// epilogue for each branch the running sum beside them.
+/// branches of the round in turn, divided among warps as WarpShare says; each
+/// thread has the accumulators that Mma.cuh says, and with an epilogue for each
+/// branch the running sum beside them.
 ///
 /// Meanwhile filters stream through a ring in shared memory: while one piece is
 /// multiplied, the copies of the next stages - 2 are under way, also past the
@@ -498,16 +603,15 @@ template <class T, class Args>
 __device__ __forceinline__ void computeRows(const Args &args, int task) {
   using Math = typename T::Math;
   constexpr RowsTile tile = T::tile();
-  constexpr int M = tile.m / tile.warpsM / 16, N = tile.n / tile.warpsN / 8;
+  using Share = WarpShare<T>;
+  constexpr int M = Share::M, N = Share::N, rowStep = Share::rowStep;
   constexpr bool summed = T::join != Join::Apart;
   constexpr bool sumsApart = summed && T::epilogue == Apply::Branch;
   const RowsPlan plan = T::plan(args);
   const RowsTask at(plan, task);
   const int lane = threadIdx.x % warpThreads;
-  const int warp = threadIdx.x / warpThreads;
-  const int warpRow = warp / tile.warpsN * (M * 16);
-  const int warpColumn = warp % tile.warpsN * (N * 8);
-  const int firstColumn = at.columnBlock * tile.n + warpColumn;
+  const int firstRow = Share::row();
+  const int firstColumn = at.columnBlock * tile.n + Share::column();
 
   const unsigned resident = sharedAddress(sharedMemory());
   const unsigned ring = resident + plan.residentBytes();
@@ -518,10 +622,8 @@ __device__ __forceinline__ void computeRows(const Args &args, int task) {
     for (int i = 0; i < Math::laneRows; ++i)
       rows[m][i] = resident + Math::laneRowOffset(lane) +
                    RowsTask::residentRow(
-                       tile, warpRow + m * 16 + Math::laneRow(lane, i)) *
+                       tile, firstRow + m * rowStep + Math::laneRow(lane, i)) *
                        plan.residentPitch();
-  const unsigned columns = Math::laneColumns(
-      ring + warpColumn * tile.pitch(tile.k), tile.pitch(tile.k), lane);
 
   FilterStream<T> filters(plan, at, T::packed(args), ring);
 #pragma unroll
@@ -539,14 +641,14 @@ __device__ __forceinline__ void computeRows(const Args &args, int task) {
   };
   if constexpr (summed)
     if (at.firstBranch > 0)
-      forEachPair(plan, at, 0, warpRow, firstColumn, acc, sum,
-                  [&](const Place &place, int n, int half) {
-                    const Vec<2> v = loadPartial<T>(args, plan, place);
-                    joined(n)[2 * half] = v[0];
-                    joined(n)[2 * half + 1] = v[1];
-                  });
+      forEachPair<rowStep>(plan, at, 0, firstRow, firstColumn, acc, sum,
+                           [&](const Place &place, int n, int half) {
+                             const Vec<2> v =
+                                 loadPartial<T>(args, plan, place);
+                             joined(n)[2 * half] = v[0];
+                             joined(n)[2 * half + 1] = v[1];
+                           });
 
-  int stage = 0;
 #pragma unroll 1
   for (int branch = at.firstBranch; branch < at.endBranch; ++branch) {
 #pragma unroll 1
@@ -562,25 +664,14 @@ __device__ __forceinline__ void computeRows(const Args &args, int task) {
         unsigned offset = at.tapRow(tile, tap) * plan.residentPitch();
 #pragma unroll 1
         for (int piece = plan.piecesOf(chunk); piece > 0; --piece) {
-          waitCopies<tile.stages - 2>();
-          // The piece is there for all threads, and the place of the one
-          // before is free.
-          __syncthreads();
-          filters.copyNext();
-#pragma unroll
-          for (int k = 0; k < tile.k * tile.bytes; k += stepBytes)
-            Math::template multiply<M, N>(acc, rows, offset + k,
-                                          columns + stage * tile.stageBytes() +
-                                              k,
-                                          tile.pitch(tile.k));
+          multiplyPiece<T>(acc, rows, offset, filters.take());
           offset += tile.k * tile.bytes;
-          stage = stage + 1 == tile.stages ? 0 : stage + 1;
         }
       }
     }
     if constexpr (T::epilogue == Apply::Branch || !summed)
-      forEachPair(
-          plan, at, branch, warpRow, firstColumn, acc, sum,
+      forEachPair<rowStep>(
+          plan, at, branch, firstRow, firstColumn, acc, sum,
           [&](const Place &place, int n, int half) {
             float v0 = acc[0][n][2 * half], v1 = acc[0][n][2 * half + 1];
             acc[0][n][2 * half] = acc[0][n][2 * half + 1] = 0.0f;
@@ -600,18 +691,18 @@ __device__ __forceinline__ void computeRows(const Args &args, int task) {
         T::join == Join::Mean && last
             ? 1.0f / static_cast<float>(maxOf(plan.extents.branches, 1))
             : 1.0f;
-    forEachPair(plan, at, 0, warpRow, firstColumn, acc, sum,
-                [&](const Place &place, int n, int half) {
-                  float v0 = joined(n)[2 * half] * factor;
-                  float v1 = joined(n)[2 * half + 1] * factor;
-                  if (!last) {
-                    storePartial<T>(args, plan, place, v0, v1);
-                    return;
-                  }
-                  if constexpr (T::epilogue == Apply::Sum)
-                    applyEpilogue<T>(args, plan, place, v0, v1);
-                  applyFinish<T>(args, plan, place, v0, v1);
-                });
+    forEachPair<rowStep>(plan, at, 0, firstRow, firstColumn, acc, sum,
+                         [&](const Place &place, int n, int half) {
+                           float v0 = joined(n)[2 * half] * factor;
+                           float v1 = joined(n)[2 * half + 1] * factor;
+                           if (!last) {
+                             storePartial<T>(args, plan, place, v0, v1);
+                             return;
+                           }
+                           if constexpr (T::epilogue == Apply::Sum)
+                             applyEpilogue<T>(args, plan, place, v0, v1);
+                           applyFinish<T>(args, plan, place, v0, v1);
+                         });
   }
 }
 

@@ -100,6 +100,14 @@ struct RowsTile {
   }
   CAMBIUM_HOST_DEVICE constexpr int stageBytes() const { return n * pitch(k); }
 
+  /// Can warpgroups of sm_90a share the rows? They take the same threads and no
+  /// more shared memory: their filters lie without gaps, and where the gaps
+  /// would be there is room to count arrivals.
+  CAMBIUM_HOST_DEVICE constexpr bool suitsWarpgroups() const {
+    return threads() % 128 == 0 && m % (threads() / 2) == 0 &&
+           (n == 16 || n == 32 || n == 64);
+  }
+
   /// The place in the source, along one dimension, that the pixel
   /// `phase + i * resultStep` meets under a tap: i * sourceStep + shift; taps
   /// that meet none in this phase have the shift `noShift`.
