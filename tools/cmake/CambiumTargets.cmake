@@ -14,7 +14,9 @@ function(_cambium_mlir_settings target)
   target_include_directories(${target} SYSTEM PRIVATE
     ${PROJECT_BINARY_DIR}/dialect ${MLIR_INCLUDE_DIRS} ${LLVM_INCLUDE_DIRS})
   target_compile_definitions(${target} PRIVATE ${CAMBIUM_LLVM_DEFINITIONS})
-  target_link_libraries(${target} PRIVATE MLIR LLVM)
+  # The property is that of the executable: see CambiumBundle.cmake.
+  target_link_libraries(${target} PRIVATE
+    "$<IF:$<BOOL:$<TARGET_PROPERTY:CAMBIUM_STATIC_LLVM>>,CambiumStaticLLVM,MLIR;LLVM>")
 endfunction()
 
 # One precompiled header serves every MLIR target, so the heavy headers, and the
