@@ -70,6 +70,8 @@ void fail(benchmark::State &state, const std::string &message);
 bool anyFailed();
 
 void registerConv2d();
+void registerLaunch();
+void registerMemoryBound();
 void registerGrowthCurve();
 void registerLinearBranches();
 void registerReluBranches();

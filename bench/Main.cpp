@@ -40,6 +40,8 @@ int main(int argc, char **argv) {
   benchmark::AddCustomContext("peer", oneDnnName() + "; " + torchName());
   try {
     registerConv2d();
+    registerMemoryBound();
+    registerLaunch();
     registerLinearBranches();
     registerReluBranches();
     registerGrowthCurve();

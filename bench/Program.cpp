@@ -206,6 +206,11 @@ bench::reference(const std::string &text, const std::string &function,
     errors.check(passes.run(*module));
   }
   auto toDouble = [](const TensorView &view) {
+    if (view.type == ElementType::I32) {
+      auto *labels = static_cast<const int32_t *>(view.data);
+      return ReferenceTensor(
+          view.shape, std::vector<double>(labels, labels + view.elements()));
+    }
     auto *data = static_cast<const float *>(view.data);
     return ReferenceTensor(view.shape,
                            std::vector<double>(data, data + view.elements()));

@@ -130,6 +130,8 @@ public:
 
   /// The result of @forward in inference mode.
   Tensor predict(const TensorView &inputs);
+  /// The same, into memory that `outputs` may have from an earlier call.
+  void predict(const TensorView &inputs, Tensor &outputs);
 
   /// Returns the group's name, for AddBranches::group.
   std::string addGroup(const GroupOptions &options);

@@ -126,6 +126,7 @@ private:
   int64_t storedIndex(StringRef name);
   void addLaunch(const MemoryPlan::Launch &launch);
   void addUpdates(LaunchOp op, Launch &launch);
+  void joinUpdates();
 
   const MemoryPlan &memory;
   func::FuncOp function;
@@ -170,6 +171,28 @@ void PlanBuilder::addUpdates(LaunchOp op, Launch &launch) {
     int64_t states = bound.stored[index]->state.size();
     for (int64_t i = 0; i < states; ++i)
       launch.buffers.push_back({Slot::Space::State, index, i});
+  }
+}
+
+/// Updates at the end of the function may run in any order that keeps the order
+/// in which they write a sum: first those that write none or are their sum's
+/// first, then its second, and so on.
+void PlanBuilder::joinUpdates() {
+  std::vector<Launch> &launches = bound.plan.launches;
+  size_t first = launches.size();
+  auto op = [&](size_t launch) { return LaunchOp(memory.launches[launch].op); };
+  while (first > 0 && op(first - 1).getUpdates())
+    --first;
+  std::map<StringRef, int64_t> writes;
+  std::multimap<int64_t, Launch> updates;
+  for (size_t i = first; i < launches.size(); ++i) {
+    auto sum = op(i).getDerived();
+    updates.emplace(sum ? writes[*sum]++ : 0, std::move(launches[i]));
+  }
+  launches.resize(first);
+  for (auto &[turn, launch] : updates) {
+    launch.together = turn;
+    launches.push_back(std::move(launch));
   }
 }
 
@@ -219,6 +242,7 @@ BoundPlan PlanBuilder::build() {
         static_cast<int64_t>(sizeof(float)));
   for (const MemoryPlan::Launch &launch : memory.launches)
     addLaunch(launch);
+  joinUpdates();
   for (auto set : function.getOps<SetOp>()) {
     int64_t index = storedIndex(set.getSymbol());
     bound.plan.copies.push_back({slotOf(set.getValue()),
@@ -281,28 +305,29 @@ DeviceProgram::create(OwningOpRef<ModuleOp> module, KernelCache &cache,
 
 /// The batch size that the inputs agree on, checked against the function.
 static FailureOr<int64_t> checkInputs(func::FuncOp function,
-                                      ArrayRef<TensorView> inputs) {
+                                      ArrayRef<const TensorView *> inputs) {
   if (inputs.size() != function.getNumArguments())
     return function.emitError("'")
            << function.getName() << "' takes " << function.getNumArguments()
            << " inputs, but got " << inputs.size();
   int64_t batch = ShapedType::kDynamic;
   for (size_t number = 0; number < inputs.size(); ++number) {
-    const TensorView &input = inputs[number];
+    const TensorView &input = *inputs[number];
     auto type = cast<RankedTensorType>(function.getArgumentTypes()[number]);
     if (!input.data)
       return function.emitError("input ")
              << number << " of '" << function.getName() << "' has no data";
-    Type element = input.type == ElementType::F32
-                       ? Type(Float32Type::get(type.getContext()))
-                       : Type(IntegerType::get(type.getContext(), 32));
-    auto given = RankedTensorType::get(input.shape, element);
+    bool isFloat = input.type == ElementType::F32;
     auto mismatch = [&]() {
+      Builder builder(type.getContext());
+      Type element =
+          isFloat ? Type(builder.getF32Type()) : Type(builder.getI32Type());
       return function.emitError("input ")
              << number << " of '" << function.getName() << "' is " << type
-             << ", but got " << given;
+             << ", but got " << RankedTensorType::get(input.shape, element);
     };
-    if (type.getElementType() != element || type.getRank() != given.getRank())
+    if (type.getElementType().isF32() != isFloat ||
+        type.getRank() != static_cast<int64_t>(input.shape.size()))
       return mismatch();
     for (auto [wanted, got] : llvm::zip(type.getShape(), input.shape)) {
       if (got < 1 || (!ShapedType::isDynamic(wanted) && wanted != got))
@@ -321,7 +346,7 @@ static FailureOr<int64_t> checkInputs(func::FuncOp function,
 
 FailureOr<const BoundPlan *> DeviceProgram::planFor(func::FuncOp function,
                                                     int64_t batch) {
-  auto key = std::pair(function.getName().str(), batch);
+  auto key = std::pair(function.getOperation(), batch);
   auto known = plans.find(key);
   if (known != plans.end())
     return &known->second;
@@ -339,9 +364,9 @@ FailureOr<MemoryPlan> DeviceProgram::memory(StringRef function, int64_t batch) {
   return planMemory(op, batch, target);
 }
 
-FailureOr<DeviceProgram::Call> DeviceProgram::run(StringRef name,
-                                                  ArrayRef<TensorView> inputs,
-                                                  Device &device) {
+LogicalResult DeviceProgram::run(StringRef name,
+                                 ArrayRef<const TensorView *> inputs,
+                                 Device &device, Call &call) {
   auto function = module->lookupSymbol<func::FuncOp>(name);
   if (!function)
     return module->emitError("there is no function '") << name << "'";
@@ -351,10 +376,21 @@ FailureOr<DeviceProgram::Call> DeviceProgram::run(StringRef name,
   FailureOr<const BoundPlan *> plan = planFor(function, *batch);
   if (failed(plan))
     return failure();
-  Call call{*plan, {}};
+  call.plan = *plan;
+  call.inputs.clear();
+  for (const TensorView *input : inputs)
+    call.inputs.push_back(input->data);
+  return execute(function, **plan, call.inputs, device);
+}
+
+FailureOr<DeviceProgram::Call> DeviceProgram::run(StringRef name,
+                                                  ArrayRef<TensorView> inputs,
+                                                  Device &device) {
+  SmallVector<const TensorView *> views;
   for (const TensorView &input : inputs)
-    call.inputs.push_back(input.data);
-  if (failed(execute(function, **plan, call.inputs, device)))
+    views.push_back(&input);
+  Call call;
+  if (failed(run(name, views, device, call)))
     return failure();
   return call;
 }
@@ -392,26 +428,33 @@ LogicalResult DeviceProgram::execute(func::FuncOp function,
   return success();
 }
 
+LogicalResult DeviceProgram::read(const Call &call, size_t number,
+                                  Device &device, Tensor &to) {
+  const Plan::Result &result = call.plan->plan.results[number];
+  to.shape = result.shape;
+  int64_t elements = 1;
+  for (int64_t extent : result.shape)
+    elements *= extent;
+  to.data.resize(elements);
+  try {
+    device.memory().download(
+        to.data.data(), device.address(*call.plan, result.slot, call.inputs),
+        elements * sizeof(float));
+  } catch (const Error &error) {
+    return module->emitError("a call did not end well: ") << error.what();
+  }
+  return success();
+}
+
 FailureOr<std::vector<Tensor>> DeviceProgram::call(StringRef name,
                                                    ArrayRef<TensorView> inputs,
                                                    Device &device) {
   FailureOr<Call> done = run(name, inputs, device);
   if (failed(done))
     return failure();
-  std::vector<Tensor> results;
-  for (const Plan::Result &result : done->plan->plan.results) {
-    Tensor tensor;
-    tensor.shape = result.shape;
-    tensor.data.resize(TensorView(tensor.data.data(), result.shape).elements());
-    const void *from = device.address(*done->plan, result.slot, done->inputs);
-    try {
-      device.memory().download(tensor.data.data(), from,
-                               tensor.data.size() * sizeof(float));
-    } catch (const Error &error) {
-      return module->emitError("'")
-             << name << "' did not end well: " << error.what();
-    }
-    results.push_back(std::move(tensor));
-  }
+  std::vector<Tensor> results(done->plan->plan.results.size());
+  for (size_t number = 0; number < results.size(); ++number)
+    if (failed(read(*done, number, device, results[number])))
+      return failure();
   return results;
 }

@@ -117,6 +117,9 @@ struct Trainer::Impl {
   ParameterStore store;
   std::unique_ptr<DeviceProgram> program;
   int64_t lastBatch = 0;
+  /// Kept, so that steps allocate no memory.
+  DeviceProgram::Call call;
+  Tensor loss;
 };
 
 std::unique_ptr<DeviceProgram>
@@ -216,12 +219,13 @@ float Trainer::step(const TensorView &inputs, const TensorView &targets) {
     throw Error("the network has no function `@loss(inputs, targets) -> "
                 "tensor<f32>` to train for");
   impl->checkLabels(targets);
-  FailureOr<std::vector<Tensor>> results =
-      impl->program->call("step", {inputs, targets}, *impl->machine.device);
-  if (failed(results))
+  Device &device = *impl->machine.device;
+  if (failed(impl->program->run("step", {&inputs, &targets}, device,
+                                impl->call)) ||
+      failed(impl->program->read(impl->call, 0, device, impl->loss)))
     diagnostics.raise("the step cannot run");
   impl->lastBatch = inputs.shape[0];
-  return (*results)[0].data[0];
+  return impl->loss.data[0];
 }
 
 static double accuracyOf(const Tensor &outputs, const TensorView &targets) {
@@ -256,12 +260,17 @@ Evaluation Trainer::evaluate(const TensorView &inputs,
 }
 
 Tensor Trainer::predict(const TensorView &inputs) {
+  Tensor outputs;
+  predict(inputs, outputs);
+  return outputs;
+}
+
+void Trainer::predict(const TensorView &inputs, Tensor &outputs) {
   DiagnosticCollector diagnostics(impl->context());
-  FailureOr<std::vector<Tensor>> results =
-      impl->program->call("forward", inputs, *impl->machine.device);
-  if (failed(results))
+  Device &device = *impl->machine.device;
+  if (failed(impl->program->run("forward", {&inputs}, device, impl->call)) ||
+      failed(impl->program->read(impl->call, 0, device, outputs)))
     diagnostics.raise("the network cannot run");
-  return std::move((*results)[0]);
 }
 
 //===----------------------------------------------------------------------===//

@@ -18,6 +18,10 @@
 
 using namespace cambium;
 
+/// Work (LaunchSizes::work) that is worth a hand-off to another thread, which
+/// takes some microseconds: about eight of them.
+static constexpr int64_t workOfShare = 32768;
+
 struct HostDevice::Impl {
   explicit Impl(unsigned threads)
       : limit(tbb::global_control::max_allowed_parallelism,
@@ -31,11 +35,46 @@ struct HostDevice::Impl {
   std::unique_ptr<Block> arena = std::make_unique<Block>(0);
   /// A thread's scratch is at its index times the bytes for each thread.
   std::unique_ptr<Block> scratch = std::make_unique<Block>(0);
+  /// Addresses for the launches that run together.
   std::vector<void *> buffers;
+  /// Those launches, where there are several.
+  struct Member {
+    const Launch *launch;
+    PhaseFunction phase;
+    size_t firstBuffer;
+    /// Its tasks end here if all are numbered in order.
+    int64_t endTask;
+  };
+  std::vector<Member> members;
 
-  void runPhase(PhaseFunction phase, int64_t first, int64_t tasks,
-                const Launch &launch, int64_t scratchBytes);
+  /// Calls `run(begin, end)` for parts of [first, first + tasks), on several
+  /// threads if each gets enough work.
+  template <typename Run>
+  void share(int64_t first, int64_t tasks, int64_t work, Run run);
+  void *scratchOfThread(int64_t bytes) {
+    int thread = tbb::this_task_arena::current_thread_index();
+    return reinterpret_cast<char *>(scratch->data()) + thread * bytes;
+  }
 };
+
+/// The tasks that a thread must get at least.
+static int64_t tasksOfShare(int64_t tasks, int64_t work) {
+  if (work <= workOfShare)
+    return tasks;
+  return std::max<int64_t>(1, static_cast<double>(tasks) * workOfShare / work);
+}
+
+template <typename Run>
+void HostDevice::Impl::share(int64_t first, int64_t tasks, int64_t work,
+                             Run run) {
+  int64_t least = tasksOfShare(tasks, work);
+  if (tasks <= least || workers.max_concurrency() == 1)
+    return run(first, first + tasks);
+  tbb::parallel_for(tbb::blocked_range<int64_t>(first, first + tasks, least),
+                    [&](const tbb::blocked_range<int64_t> &range) {
+                      run(range.begin(), range.end());
+                    });
+}
 
 HostDevice::HostDevice(unsigned threads)
     : impl(std::make_unique<Impl>(threads)) {}
@@ -64,21 +103,10 @@ void HostDevice::reserve(const Plan &plan) {
   grow(impl->scratch, scratchBytes(plan.scratchBytes));
 }
 
-void HostDevice::Impl::runPhase(PhaseFunction phase, int64_t first,
-                                int64_t tasks, const Launch &launch,
-                                int64_t scratchBytes) {
-  char *base = reinterpret_cast<char *>(scratch->data());
-  auto run = [&](int64_t begin, int64_t end) {
-    int thread = tbb::this_task_arena::current_thread_index();
-    phase(buffers.data(), launch.dims.data(), begin, end,
-          base + thread * alignedBytes(scratchBytes));
-  };
-  if (tasks <= 1 || workers.max_concurrency() == 1)
-    return run(first, first + tasks);
-  tbb::parallel_for(tbb::blocked_range<int64_t>(first, first + tasks),
-                    [&](const tbb::blocked_range<int64_t> &range) {
-                      run(range.begin(), range.end());
-                    });
+static const std::vector<PhaseFunction> &phasesOf(const BoundPlan &bound,
+                                                  const Launch &launch) {
+  return static_cast<const HostKernel &>(*bound.kernels[launch.kernel])
+      .compiled.phases();
 }
 
 void *HostDevice::address(const BoundPlan &plan, const Slot &slot,
@@ -99,25 +127,73 @@ void *HostDevice::address(const BoundPlan &plan, const Slot &slot,
   return nullptr;
 }
 
+void HostDevice::runLaunch(const BoundPlan &bound, const Launch &launch,
+                           const std::vector<const void *> &inputs) {
+  impl->buffers.clear();
+  for (const Slot &slot : launch.buffers)
+    impl->buffers.push_back(address(bound, slot, inputs));
+  const auto &phases = phasesOf(bound, launch);
+  const LaunchSizes &sizes = launch.sizes;
+  assert(phases.size() == sizes.tasks.size());
+  int64_t scratchBytes = alignedBytes(bound.plan.scratchBytes);
+  for (int64_t round = 0; round < sizes.rounds; ++round)
+    for (size_t i = 0; i < phases.size(); ++i)
+      impl->share(round * sizes.tasks[i], sizes.tasks[i],
+                  sizes.work / sizes.rounds, [&](int64_t begin, int64_t end) {
+                    phases[i](impl->buffers.data(), launch.dims.data(), begin,
+                              end, impl->scratchOfThread(scratchBytes));
+                  });
+}
+
+void HostDevice::runTogether(const BoundPlan &bound, const Launch *first,
+                             const Launch *last,
+                             const std::vector<const void *> &inputs) {
+  auto &members = impl->members;
+  impl->buffers.clear();
+  members.clear();
+  int64_t tasks = 0, work = 0;
+  for (const Launch *launch = first; launch != last; ++launch) {
+    assert(launch->sizes.rounds == 1 && launch->sizes.tasks.size() == 1);
+    tasks += launch->sizes.tasks[0];
+    work += launch->sizes.work;
+    members.push_back(
+        {launch, phasesOf(bound, *launch)[0], impl->buffers.size(), tasks});
+    for (const Slot &slot : launch->buffers)
+      impl->buffers.push_back(address(bound, slot, inputs));
+  }
+  int64_t scratchBytes = alignedBytes(bound.plan.scratchBytes);
+  impl->share(0, tasks, work, [&](int64_t begin, int64_t end) {
+    auto member = std::upper_bound(
+        members.begin(), members.end(), begin,
+        [](int64_t task, const auto &other) { return task < other.endTask; });
+    for (; begin < end; ++member) {
+      int64_t before = member->endTask - member->launch->sizes.tasks[0];
+      int64_t stop = std::min(end, member->endTask);
+      member->phase(impl->buffers.data() + member->firstBuffer,
+                    member->launch->dims.data(), begin - before, stop - before,
+                    impl->scratchOfThread(scratchBytes));
+      begin = stop;
+    }
+  });
+}
+
 void HostDevice::run(const BoundPlan &bound,
                      const std::vector<const void *> &inputs) {
   const Plan &plan = bound.plan;
   reserve(plan);
   impl->workers.execute([&] {
-    for (const Launch &launch : plan.launches) {
-      impl->buffers.clear();
-      for (const Slot &slot : launch.buffers)
-        impl->buffers.push_back(address(bound, slot, inputs));
-      const auto &phases =
-          static_cast<const HostKernel &>(*bound.kernels[launch.kernel])
-              .compiled.phases();
-      assert(phases.size() == launch.sizes.tasks.size());
-      for (int64_t round = 0; round < launch.sizes.rounds; ++round)
-        for (size_t i = 0; i < phases.size(); ++i) {
-          int64_t tasks = launch.sizes.tasks[i];
-          impl->runPhase(phases[i], round * tasks, tasks, launch,
-                         plan.scratchBytes);
-        }
+    const Launch *launch = plan.launches.data();
+    const Launch *end = launch + plan.launches.size();
+    while (launch != end) {
+      const Launch *next =
+          std::find_if(launch + 1, end, [&](const Launch &other) {
+            return launch->together < 0 || other.together != launch->together;
+          });
+      if (next == launch + 1)
+        runLaunch(bound, *launch, inputs);
+      else
+        runTogether(bound, launch, next, inputs);
+      launch = next;
     }
   });
   for (const Plan::Copy &copy : plan.copies)

@@ -39,15 +39,22 @@ public:
          ParameterStore &store);
 
   struct Call {
-    const BoundPlan *plan;
+    const BoundPlan *plan = nullptr;
     std::vector<const void *> inputs;
   };
 
   /// Checks the inputs against the function's type and runs it. The device may
-  /// still be at work: its memory waits for it.
+  /// still be at work: its memory waits for it. A call with shapes that an
+  /// earlier one had allocates nothing on the host if `call` is that one's.
+  mlir::LogicalResult run(llvm::StringRef function,
+                          llvm::ArrayRef<const TensorView *> inputs,
+                          Device &device, Call &call);
   mlir::FailureOr<Call> run(llvm::StringRef function,
                             llvm::ArrayRef<TensorView> inputs, Device &device);
-  /// The same, and copies the results to this process.
+  /// Copies a result of the call that ran last to this process.
+  mlir::LogicalResult read(const Call &call, size_t result, Device &device,
+                           Tensor &to);
+  /// Runs a function and copies all its results to this process.
   mlir::FailureOr<std::vector<Tensor>> call(llvm::StringRef function,
                                             llvm::ArrayRef<TensorView> inputs,
                                             Device &device);
@@ -75,7 +82,7 @@ private:
   const TargetKind target;
   ParameterStore &store;
   KernelCache::Request kernels;
-  std::map<std::pair<std::string, int64_t>, BoundPlan> plans;
+  std::map<std::pair<mlir::Operation *, int64_t>, BoundPlan> plans;
 };
 
 } // namespace cambium

@@ -21,7 +21,10 @@ struct HostKernel : KernelCode {
 
 /// Runs plans whose kernels are HostKernels with a fixed number of threads.
 /// Every phase's tasks are divided among the threads; which thread runs a task
-/// changes no result.
+/// changes no result. A thread gets some microseconds of work at least, by the
+/// estimate in LaunchSizes: what is less than that is not handed on. Launches
+/// that may run together, such as the updates of all parameters, are divided as
+/// one. A run of a plan that has run before allocates no memory.
 class HostDevice : public Device {
 public:
   /// 0 threads: one for each core.
@@ -42,6 +45,13 @@ public:
 
 private:
   struct Impl;
+
+  void runLaunch(const BoundPlan &bound, const Launch &launch,
+                 const std::vector<const void *> &inputs);
+  /// Launches with the same number `together`.
+  void runTogether(const BoundPlan &bound, const Launch *first,
+                   const Launch *last, const std::vector<const void *> &inputs);
+
   std::unique_ptr<Impl> impl;
 };
 

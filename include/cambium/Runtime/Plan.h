@@ -47,6 +47,9 @@ struct Launch {
   int64_t sharedBuffers = 0;
   std::vector<int64_t> dims;
   LaunchSizes sizes;
+  /// Launches in a row with the same number here may run at the same time; each
+  /// has one phase and one round. Negative: none but this one.
+  int64_t together = -1;
 };
 
 /// A function for one batch size, as plain data that an executor runs.

@@ -429,6 +429,13 @@ FailureOr<KernelForm> branchForm(KernelOp kernel, const Signature &signature) {
   form.sizes = [=](const HostExtents &extents) {
     LaunchSizes sizes =
         branchesLaunch(body.spec, schedule, layout, extents.dims);
+    bool isForward = body.spec.contraction.kind == Kind::Forward,
+         isFilter = body.spec.contraction.kind == Kind::BackwardFilter;
+    sizes.work =
+        extents.dims.back() *
+        contractionWork(body.spec.contraction, extents.dims,
+                        (isForward ? layout.result : layout.gradient).firstDim,
+                        (isFilter ? layout.result : layout.filter).firstDim);
     // The buffers have a place for it.
     sizes.workspaceBytes = std::max<int64_t>(sizes.workspaceBytes, 64);
     return sizes;

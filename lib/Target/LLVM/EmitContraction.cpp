@@ -119,10 +119,17 @@ FailureOr<KernelForm> contractionForm(KernelOp kernel,
                               "only kernels over branches have; set winograd "
                               "to 0");
   ContractionLayout layout = layoutOf(signature, anchor);
+  using Kind = ContractionSpec::Kind;
+  TensorSlot y = spec.kind == Kind::Forward        ? layout.result
+                 : spec.kind == Kind::BackwardData ? layout.lhs
+                                                   : layout.rhs,
+             w = spec.kind == Kind::BackwardFilter ? layout.result : layout.rhs;
   KernelForm form;
   form.workspace = true;
   form.sizes = [=](const HostExtents &extents) {
-    return contractionLaunch(spec, schedule, layout, extents.dims);
+    LaunchSizes sizes = contractionLaunch(spec, schedule, layout, extents.dims);
+    sizes.work = contractionWork(spec, extents.dims, y.firstDim, w.firstDim);
+    return sizes;
   };
   form.emit = [=, &signature](KernelEmission &e) {
     bool plain = llvm::hasSingleElement(signature.body->without_terminator());

@@ -139,9 +139,10 @@ KernelForm optimizerForm(OptimizerOp op) {
   bool accumulate = op.getAccumulate(), sum = op.getSum() || accumulate;
   KernelForm form;
   form.numBuffers = sum ? 2 : 1;
-  form.sizes = [](const HostExtents &extents) {
+  form.sizes = [states = rule.states](const HostExtents &extents) {
     LaunchSizes sizes;
     sizes.tasks = {ceilDiv(extents.elements(0), optimizerBlock)};
+    sizes.work = extents.elements(0) * extents.dims.back() * 2 * (states + 1);
     return sizes;
   };
   form.emit = [=](KernelEmission &e) {

@@ -22,6 +22,18 @@ LaunchSizes flatLaunch(int64_t elements) {
   return sizes;
 }
 
+int64_t contractionWork(const ContractionSpec &spec, ArrayRef<int64_t> dims,
+                        int64_t firstOfY, int64_t firstOfFilter) {
+  constexpr int64_t multiplicationsOfElement = 8;
+  int64_t rank = spec.linear ? 2 : 4, product = 1;
+  // Pixels times the filter's elements.
+  for (int64_t extent : dims.slice(firstOfY, rank - 1))
+    product *= extent;
+  for (int64_t extent : dims.slice(firstOfFilter, rank))
+    product *= extent;
+  return product / multiplicationsOfElement;
+}
+
 //===----------------------------------------------------------------------===//
 // Phases and loops
 //===----------------------------------------------------------------------===//

@@ -118,6 +118,12 @@ struct KernelForm {
   int64_t numBuffers = -1;
 };
 
+/// A contraction's share of LaunchSizes::work. The extents of y and of the
+/// filter begin at the given dims.
+int64_t contractionWork(const ContractionSpec &spec,
+                        llvm::ArrayRef<int64_t> dims, int64_t firstOfY,
+                        int64_t firstOfFilter);
+
 inline int64_t flatTasks(int64_t elements) {
   return ceilDiv(elements, flatBlock);
 }

@@ -64,7 +64,11 @@ FailureOr<LaunchSizes> launchSizes(KernelOp kernel, ArrayRef<int64_t> dims) {
   if (dims.size() != expected)
     return kernel.emitOpError()
            << "takes " << expected << " extents, not " << dims.size();
-  return form->sizes(HostExtents(signature, dims));
+  HostExtents extents(signature, dims);
+  LaunchSizes sizes = form->sizes(extents);
+  for (int64_t buffer = 0; buffer < signature.numBuffers(); ++buffer)
+    sizes.work += extents.elements(buffer);
+  return sizes;
 }
 
 } // namespace cambium::grow
