@@ -49,6 +49,21 @@ enum class Precision {
 /// "fp32", "tf32" or "bf16".
 const char *precisionName(Precision precision);
 
+/// What computes convolutions and linear layers on CUDA devices, where a kernel
+/// holds nothing else: those of collapsed layers, and their gradients.
+enum class ConvLibrary {
+  /// Cambium's own kernels.
+  Generated,
+  /// cuDNN, which must be there; what follows a convolution is a kernel of its
+  /// own. Where cuDNN cannot do what is asked for (with Precision::Bf16:
+  /// nothing, as memory is fp32), the own kernels.
+  Cudnn,
+  /// The faster one, measured when a shape comes for the first time in the
+  /// process; as Generated where cuDNN is missing. Results may differ in the
+  /// last bits from process to process, as the measurements do.
+  Auto
+};
+
 /// What kernels are made for.
 enum class TargetKind { Host, Cuda };
 
@@ -58,6 +73,8 @@ struct CompileOptions {
   ConvAlgorithm convAlgorithm = ConvAlgorithm::Auto;
   /// CUDA kernels; host kernels compute in fp32.
   Precision precision = Precision::Fp32;
+  /// CUDA devices; the host has its own kernels only.
+  ConvLibrary convLibrary = ConvLibrary::Generated;
 };
 
 } // namespace cambium

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "cambium/API/KernelCache.h"
+#include "cambium/API/ConvolutionChooser.h"
 #include "cambium/Error.h"
 #include "cambium/Runtime/CudaCompiler.h"
 #include "cambium/Runtime/CudaDevice.h"
@@ -22,6 +23,8 @@ using namespace cambium;
 using namespace cambium::grow;
 
 KernelCache::~KernelCache() = default;
+
+ConvolutionChooser *KernelCache::convolutions(ConvLibrary) { return nullptr; }
 
 FailureOr<KernelCache::Request> KernelCache::get(ModuleOp module) {
   Request request;
@@ -89,15 +92,28 @@ CudaKernelCache::CudaKernelCache(cuda::Device &device)
       compiler(std::make_unique<cuda::Compiler>(headers())) {}
 CudaKernelCache::~CudaKernelCache() = default;
 
+ConvolutionChooser *CudaKernelCache::convolutions(ConvLibrary wanted) {
+  if (wanted == ConvLibrary::Generated)
+    return nullptr;
+  std::unique_ptr<ConvolutionChooser> &chooser = choosers[wanted];
+  if (!chooser)
+    chooser = std::make_unique<ConvolutionChooser>(*this, wanted);
+  return chooser.get();
+}
+
+std::shared_ptr<const KernelCode>
+CudaKernelCache::compile(const std::string &source,
+                         const std::string &name) const {
+  cuda::Binary binary = compiler->compile(source, architecture, name + ".cu");
+  return device.load(binary.cubin, name);
+}
+
 std::shared_ptr<const KernelCode> CudaKernelCache::compile(KernelOp kernel) {
   FailureOr<std::string> source = cudaSource(kernel);
   if (failed(source))
     return nullptr;
-  std::string name = cudaKernelName(kernel);
   try {
-    cuda::Binary binary =
-        compiler->compile(*source, architecture, name + ".cu");
-    return device.load(binary.cubin, name);
+    return compile(*source, cudaKernelName(kernel));
   } catch (const Error &error) {
     kernel.emitError("cannot compile the kernel: ") << error.what();
     return nullptr;

@@ -42,7 +42,8 @@ void buildKernelsPipeline(OpPassManager &pm, const PipelineOptions &options) {
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   pm.addPass(createGrowFormKernels({options.vectorWidth, options.convAlgorithm,
-                                    options.target, options.precision}));
+                                    options.target, options.precision,
+                                    options.convLibrary}));
 }
 
 void buildTrainPipeline(OpPassManager &pm, const PipelineOptions &options) {

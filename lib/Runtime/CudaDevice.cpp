@@ -12,10 +12,12 @@
 #include "cambium/Runtime/CudaCompiler.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <variant>
 
 using namespace cambium;
 using namespace cambium::cuda;
@@ -142,6 +144,11 @@ struct Prepared {
     size_t arguments;
     const std::string *kernel;
   };
+  struct Convolution {
+    const LibraryPlan *plan;
+    /// Tensors as LibraryPlan::run takes them, then workspace.
+    std::array<uint64_t, 4> addresses;
+  };
 
   Prepared(const Context &context, Memory &memory)
       : context(context), tables(memory) {}
@@ -159,7 +166,7 @@ struct Prepared {
   const Context &context;
   /// Of the regions whose addresses are in the arguments; 0 for none.
   uint64_t generation = 0;
-  std::vector<GridLaunch> launches;
+  std::vector<std::variant<GridLaunch, Convolution>> launches;
   std::vector<char> arguments;
   /// Addresses of the branches' buffers, for all launches.
   Region tables;
@@ -191,6 +198,11 @@ struct cuda::Device::Impl {
   Prepared &prepare(const BoundPlan &plan);
   void addArguments(const BoundPlan &plan, const Launch &launch,
                     std::vector<void *> &tables, Prepared &prepared);
+  void addGrids(const BoundPlan &plan, const Launch &launch,
+                std::vector<void *> &tables, Prepared &prepared);
+  void addConvolution(const BoundPlan &plan, const Launch &launch,
+                      Prepared &prepared);
+  void launch(const Prepared &prepared, const Prepared::GridLaunch &grid);
   void launchAll(const Prepared &prepared, const BoundPlan &plan);
   CUgraphExec capture(const Prepared &prepared, const BoundPlan &plan);
 
@@ -263,6 +275,38 @@ void cuda::Device::Impl::addArguments(const BoundPlan &plan,
   bytes.resize((bytes.size() + 7) / 8 * 8);
 }
 
+void cuda::Device::Impl::addGrids(const BoundPlan &bound, const Launch &launch,
+                                  std::vector<void *> &tables,
+                                  Prepared &prepared) {
+  size_t arguments = prepared.arguments.size();
+  addArguments(bound, launch, tables, prepared);
+  auto &kernel = static_cast<const Kernel &>(*bound.kernels[launch.kernel]);
+  const LaunchSizes &sizes = launch.sizes;
+  for (int64_t round = 0; round < sizes.rounds; ++round)
+    for (size_t phase = 0; phase < sizes.tasks.size(); ++phase) {
+      int64_t tasks = sizes.tasks[phase];
+      if (tasks == 0)
+        continue;
+      const LaunchSizes::Block &block = sizes.blocks[phase];
+      prepared.launches.push_back(Prepared::GridLaunch{
+          kernel.function(phase, block.sharedBytes),
+          static_cast<unsigned>(tasks), static_cast<unsigned>(block.threads),
+          static_cast<unsigned>(block.sharedBytes),
+          static_cast<int>(round * tasks), arguments, &kernel.name});
+    }
+}
+
+void cuda::Device::Impl::addConvolution(const BoundPlan &bound,
+                                        const Launch &launch,
+                                        Prepared &prepared) {
+  Prepared::Convolution convolution{&bound.convolutions[launch.convolution],
+                                    {}};
+  assert(launch.buffers.size() == convolution.addresses.size());
+  for (size_t i = 0; i < launch.buffers.size(); ++i)
+    convolution.addresses[i] = deviceAddress(address(bound, launch.buffers[i]));
+  prepared.launches.push_back(convolution);
+}
+
 Prepared &cuda::Device::Impl::prepare(const BoundPlan &bound) {
   if (!bound.prepared)
     bound.prepared = std::make_shared<Prepared>(context, memory);
@@ -278,40 +322,37 @@ Prepared &cuda::Device::Impl::prepare(const BoundPlan &bound) {
     entries += launch.buffers.size() - launch.sharedBuffers;
   prepared.tables.reserve(entries * sizeof(void *));
   std::vector<void *> tables;
-  for (const Launch &launch : bound.plan.launches) {
-    size_t arguments = prepared.arguments.size();
-    addArguments(bound, launch, tables, prepared);
-    auto &kernel = static_cast<const Kernel &>(*bound.kernels[launch.kernel]);
-    const LaunchSizes &sizes = launch.sizes;
-    for (int64_t round = 0; round < sizes.rounds; ++round)
-      for (size_t phase = 0; phase < sizes.tasks.size(); ++phase) {
-        int64_t tasks = sizes.tasks[phase];
-        if (tasks == 0)
-          continue;
-        const LaunchSizes::Block &block = sizes.blocks[phase];
-        prepared.launches.push_back(
-            {kernel.function(phase, block.sharedBytes),
-             static_cast<unsigned>(tasks), static_cast<unsigned>(block.threads),
-             static_cast<unsigned>(block.sharedBytes),
-             static_cast<int>(round * tasks), arguments, &kernel.name});
-      }
-  }
+  for (const Launch &launch : bound.plan.launches)
+    if (launch.convolution < 0)
+      addGrids(bound, launch, tables, prepared);
+    else
+      addConvolution(bound, launch, prepared);
   memory.upload(prepared.tables.address, tables.data(),
                 tables.size() * sizeof(void *));
   return prepared;
 }
 
+void cuda::Device::Impl::launch(const Prepared &prepared,
+                                const Prepared::GridLaunch &grid) {
+  const void *parameters[] = {prepared.arguments.data() + grid.arguments,
+                              &grid.firstTask};
+  CUresult result = context.driver.cuLaunchKernel(
+      grid.function, grid.blocks, 1, 1, grid.threads, 1, 1, grid.sharedBytes,
+      context.stream, const_cast<void **>(parameters), nullptr);
+  if (result != CUDA_SUCCESS)
+    check(result, ("cannot launch kernel '" + *grid.kernel + "'").c_str());
+}
+
 void cuda::Device::Impl::launchAll(const Prepared &prepared,
                                    const BoundPlan &bound) {
-  for (const Prepared::GridLaunch &launch : prepared.launches) {
-    const void *parameters[] = {prepared.arguments.data() + launch.arguments,
-                                &launch.firstTask};
-    CUresult result = context.driver.cuLaunchKernel(
-        launch.function, launch.blocks, 1, 1, launch.threads, 1, 1,
-        launch.sharedBytes, context.stream, const_cast<void **>(parameters),
-        nullptr);
-    if (result != CUDA_SUCCESS)
-      check(result, ("cannot launch kernel '" + *launch.kernel + "'").c_str());
+  for (const auto &step : prepared.launches) {
+    if (auto *grid = std::get_if<Prepared::GridLaunch>(&step)) {
+      launch(prepared, *grid);
+      continue;
+    }
+    const auto &convolution = std::get<Prepared::Convolution>(step);
+    auto [lhs, rhs, result, workspace] = convolution.addresses;
+    convolution.plan->run(lhs, rhs, result, workspace);
   }
   for (const Plan::Copy &copy : bound.plan.copies)
     memory.copy(address(bound, copy.to), address(bound, copy.from), copy.bytes);
@@ -404,4 +445,70 @@ void cuda::Device::run(const BoundPlan &bound,
   check(
       impl->context.driver.cuGraphLaunch(prepared.graph, impl->context.stream),
       "cannot launch the step's CUDA graph");
+}
+
+//===----------------------------------------------------------------------===//
+// Measuring
+//===----------------------------------------------------------------------===//
+
+ConvolutionLibrary cuda::Device::convolutions() const {
+  impl->context.enter();
+  return ConvolutionLibrary::onStream(impl->context.stream);
+}
+
+namespace {
+
+class Event {
+public:
+  explicit Event(const Context &context) : context(context) {
+    check(context.driver.cuEventCreate(&handle, CU_EVENT_DEFAULT),
+          "cannot make a CUDA event");
+  }
+  Event(const Event &) = delete;
+  Event &operator=(const Event &) = delete;
+  ~Event() { context.driver.cuEventDestroy_v2(handle); }
+
+  void record() {
+    check(context.driver.cuEventRecord(handle, context.stream),
+          "cannot record a CUDA event");
+  }
+  /// Milliseconds; waits for this event.
+  double since(const Event &begin) const {
+    float milliseconds = 0.0f;
+    check(context.driver.cuEventSynchronize(handle), "the CUDA device failed");
+    check(
+        context.driver.cuEventElapsedTime(&milliseconds, begin.handle, handle),
+        "cannot read a CUDA event");
+    return milliseconds;
+  }
+
+private:
+  const Context &context;
+  CUevent handle = nullptr;
+};
+
+} // namespace
+
+double cuda::Device::time(const BoundPlan &bound) {
+  assert(bound.plan.updated.empty() && bound.plan.copies.empty());
+  impl->context.enter();
+  impl->reserve(bound.plan);
+  Prepared &prepared = impl->prepare(bound);
+  prepared.generation = impl->generation;
+  impl->memory.zero(impl->arena.address, bound.plan.arenaBytes);
+  for (size_t i = 0; i < bound.plan.inputBytes.size(); ++i)
+    impl->memory.zero(impl->inputs[i]->address, bound.plan.inputBytes[i]);
+  // The first run loads code.
+  impl->launchAll(prepared, bound);
+  Event begin(impl->context), end(impl->context);
+  std::array<double, 5> times;
+  for (double &time : times) {
+    begin.record();
+    impl->launchAll(prepared, bound);
+    end.record();
+    time = end.since(begin);
+  }
+  std::nth_element(times.begin(), times.begin() + times.size() / 2,
+                   times.end());
+  return times[times.size() / 2];
 }

@@ -58,7 +58,9 @@ bool staysOutside(Operation *op) {
 /// the same shape, everything else alone.
 class Partition {
 public:
-  explicit Partition(Block &block) {
+  /// With `bareContractions`, contractions outside of maps take no epilogue.
+  Partition(Block &block, bool bareContractions)
+      : bareContractions(bareContractions) {
     for (Operation &op : block)
       if (!staysOutside(&op))
         place(&op);
@@ -97,7 +99,8 @@ private:
   /// True if `op` can take the accumulator that `operand` is.
   bool canFollow(Operation *op, OpResult operand, Piece &piece) {
     Operation *head = piece.ops.front();
-    if (!operand.hasOneUse() || operand.getOwner() != piece.ops.back() ||
+    if ((bareContractions && !piece.fusedMap()) || !operand.hasOneUse() ||
+        operand.getOwner() != piece.ops.back() ||
         (operand.getOwner() == head && !takesEpilogue(operand)))
       return false;
     return llvm::none_of(head->getUsers(), [&](Operation *user) {
@@ -130,6 +133,7 @@ private:
     return true;
   }
 
+  const bool bareContractions;
   std::vector<std::unique_ptr<Piece>> pieces;
   DenseMap<Operation *, Piece *> owner;
 };
@@ -547,8 +551,8 @@ struct FormKernels : impl::GrowFormKernelsBase<FormKernels> {
           << " floats are not possible; 4, 8 and 16 are";
       return signalPassFailure();
     }
-    Outliner outliner(getOperation(),
-                      {vectorWidth, convAlgorithm, target, precision});
+    Outliner outliner(getOperation(), {vectorWidth, convAlgorithm, target,
+                                       precision, convLibrary});
     for (auto func : getOperation().getOps<func::FuncOp>()) {
       if (func.isDeclaration())
         continue;
@@ -557,7 +561,7 @@ struct FormKernels : impl::GrowFormKernelsBase<FormKernels> {
       eraseBranchTags(func);
       eraseUnused(func);
       copyEscapingReads(func);
-      Partition partition(func.getBody().front());
+      Partition partition(func.getBody().front(), hasLibrary());
       for (const auto &piece : partition.getPieces()) {
         outliner.outline(*piece);
         ++numLaunches;
@@ -575,6 +579,12 @@ struct FormKernels : impl::GrowFormKernelsBase<FormKernels> {
   }
 
   LogicalResult check(func::FuncOp func) {
+  /// True if a library computes contractions, which it does alone.
+  bool hasLibrary() const {
+    return target == TargetKind::Cuda && convLibrary == ConvLibrary::Cudnn &&
+           precision != Precision::Bf16;
+  }
+
     if (!func.getBody().hasOneBlock())
       return func.emitOpError("has control flow; kernels are formed of one "
                               "block of operations");

@@ -135,8 +135,9 @@ namespace {
 /// Collects launches, buffers and lifetimes of one function.
 class Planner {
 public:
-  Planner(func::FuncOp func, int64_t batch, TargetKind target)
-      : func(func), target(target) {
+  Planner(func::FuncOp func, int64_t batch, TargetKind target,
+          AdjustLaunch adjust)
+      : func(func), target(target), adjust(adjust) {
     plan.batch = batch;
   }
 
@@ -164,6 +165,7 @@ private:
 
   func::FuncOp func;
   const TargetKind target;
+  AdjustLaunch adjust;
   MemoryPlan plan;
   DenseMap<Operation *, int64_t> position;
 };
@@ -206,12 +208,15 @@ LogicalResult Planner::add(LaunchOp op, KernelOp kernel) {
   if (failed(sizes))
     return failure();
   launch.sizes = *sizes;
-  plan.scratchBytes = std::max(plan.scratchBytes, sizes->scratchBytes);
-  if (sizes->workspaceBytes > 0) {
+  if (adjust)
+    adjust(kernel, launch);
+  plan.scratchBytes = std::max(plan.scratchBytes, launch.sizes.scratchBytes);
+  if (launch.sizes.workspaceBytes > 0) {
     launch.workspace = plan.buffers.size();
     plan.buffers.push_back(
         {op.getKernel().str() + "." + std::to_string(index) + ".workspace",
-         BufferCategory::Workspace, sizes->workspaceBytes, 0, index, index});
+         BufferCategory::Workspace, launch.sizes.workspaceBytes, 0, index,
+         index});
   }
   plan.launches.push_back(std::move(launch));
   return success();
@@ -281,10 +286,10 @@ static LogicalResult checkPlannable(func::FuncOp func) {
 }
 
 FailureOr<MemoryPlan> planMemory(func::FuncOp func, int64_t batch,
-                                 TargetKind target) {
+                                 TargetKind target, AdjustLaunch adjust) {
   if (failed(checkPlannable(func)))
     return failure();
-  return Planner(func, batch, target).run();
+  return Planner(func, batch, target, adjust).run();
 }
 
 } // namespace cambium::grow

@@ -56,10 +56,16 @@ static const std::map<std::string, Precision> precisions = {
     {"tf32", Precision::Tf32},
     {"bf16", Precision::Bf16}};
 
+static const std::map<std::string, ConvLibrary> libraries = {
+    {"generated", ConvLibrary::Generated},
+    {"cudnn", ConvLibrary::Cudnn},
+    {"auto", ConvLibrary::Auto}};
+
 /// What the command line says, before names are looked up.
 struct Arguments {
   std::string file, backend = "host", isa = "native", keep = "auto",
-                    algorithm = "auto", precision = "fp32";
+                    algorithm = "auto", precision = "fp32",
+                    library = "generated";
   RunOptions options;
 };
 
@@ -103,6 +109,10 @@ static void addFlags(CLI::App &app, Arguments &arguments) {
                  "What contractions of the cuda backend multiply")
       ->check(CLI::IsMember(precisions))
       ->capture_default_str();
+  app.add_option("--conv-library", arguments.library,
+                 "What computes convolutions of the cuda backend")
+      ->check(CLI::IsMember(libraries))
+      ->capture_default_str();
   app.add_flag("--time", options.time, "Print how long it takes");
 }
 
@@ -123,9 +133,9 @@ std::variant<CommandLine, int> cambium::parseCommandLine(int argc,
   RunOptions &options = arguments.options;
   options.backend = backends.at(arguments.backend);
   options.isa = isas.at(arguments.isa);
-  options.compile = {keepPolicies.at(arguments.keep),
-                     algorithms.at(arguments.algorithm),
-                     precisions.at(arguments.precision)};
+  options.compile = {
+      keepPolicies.at(arguments.keep), algorithms.at(arguments.algorithm),
+      precisions.at(arguments.precision), libraries.at(arguments.library)};
   if (options.gradients && app.count("--entry") == 0)
     options.entry = "loss";
   options.compare = app.count("--compare") > 0;

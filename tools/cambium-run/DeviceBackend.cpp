@@ -60,10 +60,12 @@ public:
   explicit DeviceBackendProgram(Machine &machine)
       : machine(machine), store(machine.device->memory()) {}
 
-  LogicalResult load(OwningOpRef<ModuleOp> module, uint64_t seed) {
-    addStored(store, *module, seed);
+  LogicalResult load(OwningOpRef<ModuleOp> module,
+                     const ProgramOptions &options) {
+    addStored(store, *module, options.seed);
     FailureOr<std::unique_ptr<DeviceProgram>> created =
-        DeviceProgram::create(std::move(module), *machine.kernels, store);
+        DeviceProgram::create(std::move(module), *machine.kernels, store,
+                              options.compile.convLibrary);
     if (failed(created))
       return failure();
     program = std::move(*created);
@@ -124,7 +126,7 @@ public:
                            machine.kernels->target())))
       return failure();
     auto program = std::make_unique<DeviceBackendProgram>(machine);
-    if (failed(program->load(std::move(module), options.seed)))
+    if (failed(program->load(std::move(module), options)))
       return failure();
     return std::unique_ptr<Program>(std::move(program));
   }

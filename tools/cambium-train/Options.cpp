@@ -144,6 +144,12 @@ void addRunFlags(CLI::App &app, Options &options) {
       ->type_name("fp32|tf32|bf16")
       ->check(hidden(CLI::IsMember({"fp32", "tf32", "bf16"})))
       ->capture_default_str();
+  app.add_option("--conv-library", options.convLibraryName,
+                 "What computes plain convolutions on a CUDA device: kernels,\n"
+                 "cuDNN, or the faster one")
+      ->type_name("generated|cudnn|auto")
+      ->check(hidden(CLI::IsMember({"generated", "cudnn", "auto"})))
+      ->capture_default_str();
   app.add_flag("--quiet", options.quiet, "Print the result line only");
 }
 
@@ -235,6 +241,9 @@ Isa Options::isa() const {
   if (isaName == "avx2")
     return Isa::AVX2;
   return isaName == "avx512" ? Isa::AVX512 : Isa::Native;
+  if (!options.onCuda() && app.count("--conv-library"))
+    throw Error("--conv-library needs --target=cuda; the host has its own "
+                "kernels only");
 }
 
 Target Options::target() const {
@@ -270,6 +279,12 @@ Options parseOptions(int argc, const char *const *argv) {
   } catch (const Error &error) {
     usageError(error.diagnostics().front().message);
   }
+ConvLibrary Options::convLibrary() const {
+  if (convLibraryName == "cudnn")
+    return ConvLibrary::Cudnn;
+  return convLibraryName == "auto" ? ConvLibrary::Auto : ConvLibrary::Generated;
+}
+
   if (options.network.empty())
     options.network = defaultNetwork();
   options.command.assign(argv, argv + argc);

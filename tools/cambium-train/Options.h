@@ -35,6 +35,7 @@ struct Options {
   /// "host", "cuda", or "cuda:" and a device's number.
   std::string targetName = "host";
   std::string precisionName = "fp32";
+  std::string convLibraryName = "generated";
 
   /// The --grow texts; "none" alone for a network that stays as it is.
   std::vector<std::string> growTexts;
@@ -61,6 +62,7 @@ struct Options {
 
 /// A command line that cannot be run: exit with `exitCode`. The message is for
 /// standard output if the code is 0 (help), else for standard error.
+  ConvLibrary convLibrary() const;
 struct UsageExit {
   int exitCode;
   std::string message;

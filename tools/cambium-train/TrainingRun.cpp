@@ -110,6 +110,7 @@ void TrainingRun::compile() {
     TrainerOptions trainerOptions;
     trainerOptions.target = options.target();
     trainerOptions.compile.precision = options.precision();
+    trainerOptions.compile.convLibrary = options.convLibrary();
     trainerOptions.seed = options.seed;
     trainer = std::make_unique<Trainer>(Network::load(options.network),
                                         trainerOptions);
@@ -267,6 +268,8 @@ std::string TrainingRun::finish() {
   progress.clear();
   record.trainSeconds = seconds();
   record.peakResidentBytes = peakResidentBytes();
+  if (options.onCuda())
+    record.machine.emplace_back("Convolutions", trainer->convolutions());
   countParameters();
   return writeReport(record, options.output);
 }

@@ -152,7 +152,12 @@ def GrowFormKernels : Pass<"grow-form-kernels", "::mlir::ModuleOp"> {
     Option<"precision", "precision", "::cambium::Precision",
            "::cambium::Precision::Fp32",
            "What contractions on a CUDA device multiply",
-           "::cambium::grow::precisionValues()">];
+           "::cambium::grow::precisionValues()">,
+    Option<"convLibrary", "conv-library", "::cambium::ConvLibrary",
+           "::cambium::ConvLibrary::Generated",
+           "What computes contractions on a CUDA device; with cudnn, they take "
+           "no epilogue",
+           "::cambium::grow::convLibraryValues()">];
   let statistics = [
     Statistic<"numKernels", "kernels", "Distinct kernels">,
     Statistic<"numLaunches", "launches", "Kernel launches">,

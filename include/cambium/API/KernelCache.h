@@ -19,6 +19,7 @@
 
 namespace cambium {
 
+class ConvolutionChooser;
 class Jit;
 
 namespace cuda {
@@ -46,6 +47,10 @@ public:
 
   /// What kernels must have been made for.
   virtual TargetKind target() const = 0;
+
+  /// Who computes convolutions in the kernels' place; null where nobody does,
+  /// as on the host. Throws Error for ConvLibrary::Cudnn where it is missing.
+  virtual ConvolutionChooser *convolutions(ConvLibrary wanted);
 
 protected:
   /// Null after a diagnostic on the kernel. Called on several threads.
@@ -79,6 +84,12 @@ public:
   ~CudaKernelCache() override;
 
   TargetKind target() const override { return TargetKind::Cuda; }
+  ConvolutionChooser *convolutions(ConvLibrary wanted) override;
+
+  /// The kernel `name` of a translation unit in CUDA C++. Throws Error.
+  std::shared_ptr<const KernelCode> compile(const std::string &source,
+                                            const std::string &name) const;
+  cuda::Device &getDevice() const { return device; }
 
 private:
   std::shared_ptr<const KernelCode> compile(grow::KernelOp kernel) override;
@@ -86,6 +97,7 @@ private:
   cuda::Device &device;
   const std::string architecture;
   std::unique_ptr<cuda::Compiler> compiler;
+  std::map<ConvLibrary, std::unique_ptr<ConvolutionChooser>> choosers;
 };
 
 } // namespace cambium

@@ -26,6 +26,7 @@ struct PipelineOptions : mlir::PassPipelineOptions<PipelineOptions> {
     keep = compile.keep;
     convAlgorithm = compile.convAlgorithm;
     precision = compile.precision;
+    convLibrary = compile.convLibrary;
   }
 
   Option<std::string> loss{*this, "loss",
@@ -53,6 +54,10 @@ struct PipelineOptions : mlir::PassPipelineOptions<PipelineOptions> {
       *this, "precision",
       llvm::cl::desc("What contractions on a CUDA device multiply"),
       llvm::cl::init(Precision::Fp32), precisionValues()};
+  Option<ConvLibrary> convLibrary{
+      *this, "conv-library",
+      llvm::cl::desc("What computes contractions on a CUDA device"),
+      llvm::cl::init(ConvLibrary::Generated), convLibraryValues()};
 };
 
 /// `grow-simplify`: calls inlined, linear branches collapsed, the other maps

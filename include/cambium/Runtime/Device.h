@@ -9,6 +9,7 @@
 #define CAMBIUM_RUNTIME_DEVICE_H
 
 #include "cambium/CompileOptions.h"
+#include "cambium/Runtime/ConvolutionLibrary.h"
 #include "cambium/Runtime/ParameterStore.h"
 #include "cambium/Runtime/Plan.h"
 
@@ -27,6 +28,8 @@ public:
 struct BoundPlan {
   Plan plan;
   std::vector<std::shared_ptr<const KernelCode>> kernels;
+  /// Of cuDNN on the device's stream; those of plans for the host are none.
+  std::vector<LibraryPlan> convolutions;
   /// One for each Plan::stored.
   std::vector<StoredTensor *> stored;
   /// What a CUDA device derives from the fields above at the first run. Who

@@ -12,6 +12,7 @@
 #include "cambium/Target/Common/LaunchSizes.h"
 
 #include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/ADT/SmallVector.h"
 
 #include <string>
@@ -75,10 +76,15 @@ constexpr int64_t bufferAlignment(TargetKind target) {
 int64_t assignOffsets(std::vector<Buffer> &buffers,
                       int64_t alignment = kBufferAlignment);
 
+/// Told of a launch of a kernel before its workspace has a place; what computes
+/// the launch otherwise changes its sizes.
+using AdjustLaunch = llvm::function_ref<void(KernelOp, MemoryPlan::Launch &)>;
+
 /// Plans a function of launches for a batch size. `target` is what its kernels
 /// were made for.
 mlir::FailureOr<MemoryPlan> planMemory(mlir::func::FuncOp func, int64_t batch,
-                                       TargetKind target = TargetKind::Host);
+                                       TargetKind target = TargetKind::Host,
+                                       AdjustLaunch adjust = nullptr);
 
 /// The value whose memory a reshape or flatten shows.
 mlir::Value viewedValue(mlir::Value value);

@@ -49,6 +49,13 @@ inline auto precisionValues() {
       clEnumValN(Precision::Bf16, "bf16", "values of 7 bits of mantissa"));
 }
 
+inline auto convLibraryValues() {
+  return llvm::cl::values(
+      clEnumValN(ConvLibrary::Generated, "generated", "kernels"),
+      clEnumValN(ConvLibrary::Cudnn, "cudnn", "cuDNN where it can"),
+      clEnumValN(ConvLibrary::Auto, "auto", "the faster one"));
+}
+
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
 #include "cambium/Transforms/Passes.h.inc"

@@ -65,6 +65,12 @@ BlockTileAttr chooseBlockTile(mlir::MLIRContext *context,
                               const ContractionExtents &extents,
                               Precision precision);
 
+/// The kernel `transpose`, a translation unit as cudaSource gives, of one phase
+/// that transposes a matrix of floats. Its buffers are the matrix and the
+/// result, its dims the matrix' rows and columns.
+std::string transposeSource();
+LaunchSizes transposeSizes(int64_t rows, int64_t columns);
+
 /// A header of the device library.
 struct DeviceHeader {
   /// As in `#include "cambium/Base.cuh"`.
