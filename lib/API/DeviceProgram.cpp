@@ -115,9 +115,14 @@ namespace {
 
 class PlanBuilder {
 public:
+  using Choose =
+      llvm::function_ref<const ConvolutionChooser::Choice *(LaunchOp)>;
+
   PlanBuilder(const MemoryPlan &memory, func::FuncOp function,
-              const KernelCache::Request &code, ParameterStore &store)
-      : memory(memory), function(function), code(code), store(store) {}
+              const KernelCache::Request &code, ParameterStore &store,
+              ConvolutionChooser *chooser, Choose choose)
+      : memory(memory), function(function), code(code), store(store),
+        chooser(chooser), choose(choose) {}
 
   BoundPlan build();
 
@@ -132,6 +137,8 @@ private:
   func::FuncOp function;
   const KernelCache::Request &code;
   ParameterStore &store;
+  ConvolutionChooser *chooser;
+  Choose choose;
   BoundPlan bound;
 };
 
@@ -180,8 +187,13 @@ void PlanBuilder::addUpdates(LaunchOp op, Launch &launch) {
 void PlanBuilder::joinUpdates() {
   std::vector<Launch> &launches = bound.plan.launches;
   size_t first = launches.size();
-  auto op = [&](size_t launch) { return LaunchOp(memory.launches[launch].op); };
-  while (first > 0 && op(first - 1).getUpdates())
+  // Counted from the end: a launch before the updates may have become several.
+  const int64_t fewer = static_cast<int64_t>(memory.launches.size()) -
+                        static_cast<int64_t>(launches.size());
+  auto op = [&](size_t launch) {
+    return LaunchOp(memory.launches[static_cast<int64_t>(launch) + fewer].op);
+  };
+  while (static_cast<int64_t>(first) + fewer > 0 && op(first - 1).getUpdates())
     --first;
   std::map<StringRef, int64_t> writes;
   std::multimap<int64_t, Launch> updates;
@@ -232,6 +244,8 @@ void PlanBuilder::addLaunch(const MemoryPlan::Launch &planned) {
   }
   launch.dims = planned.dims;
   launch.sizes = planned.sizes;
+  if (const ConvolutionChooser::Choice *choice = choose(op))
+    return chooser->append(bound, *choice, launch);
   bound.plan.launches.push_back(std::move(launch));
 }
 
@@ -289,9 +303,14 @@ static LogicalResult checkTypes(func::FuncOp function) {
 
 FailureOr<std::unique_ptr<DeviceProgram>>
 DeviceProgram::create(OwningOpRef<ModuleOp> module, KernelCache &cache,
-                      ParameterStore &store) {
+                      ParameterStore &store, ConvLibrary library) {
   std::unique_ptr<DeviceProgram> program(
       new DeviceProgram(std::move(module), cache.target(), store));
+  try {
+    program->chooser = cache.convolutions(library);
+  } catch (const Error &error) {
+    return program->module->emitError(error.what());
+  }
   for (auto function : program->module->getOps<func::FuncOp>())
     if (failed(checkTypes(function)))
       return failure();
@@ -344,16 +363,39 @@ static FailureOr<int64_t> checkInputs(func::FuncOp function,
   return ShapedType::isDynamic(batch) ? 1 : batch;
 }
 
+FailureOr<MemoryPlan> DeviceProgram::plan(func::FuncOp function, int64_t batch,
+                                          Choices &choices) {
+  return planMemory(
+      function, batch, target,
+      [&](KernelOp kernel, MemoryPlan::Launch &launch) {
+        if (!chooser)
+          return;
+        const ConvolutionChooser::Choice *choice = chooser->choose(
+            kernel, launch, kernels.kernels.at(kernel.getSymName().str()));
+        if (!choice)
+          return;
+        choices[launch.op] = choice;
+        launch.sizes.workspaceBytes = choice->workspaceBytes();
+      });
+}
+
+std::string DeviceProgram::convolutions() const {
+  return chooser ? chooser->description() : "generated kernels";
+}
+
 FailureOr<const BoundPlan *> DeviceProgram::planFor(func::FuncOp function,
                                                     int64_t batch) {
   auto key = std::pair(function.getOperation(), batch);
   auto known = plans.find(key);
   if (known != plans.end())
     return &known->second;
-  FailureOr<MemoryPlan> memory = planMemory(function, batch, target);
+  Choices choices;
+  FailureOr<MemoryPlan> memory = plan(function, batch, choices);
   if (failed(memory))
     return failure();
-  BoundPlan plan = PlanBuilder(*memory, function, kernels, store).build();
+  auto choose = [&](LaunchOp op) { return choices.lookup(op); };
+  BoundPlan plan =
+      PlanBuilder(*memory, function, kernels, store, chooser, choose).build();
   return &plans.emplace(key, std::move(plan)).first->second;
 }
 
@@ -361,7 +403,8 @@ FailureOr<MemoryPlan> DeviceProgram::memory(StringRef function, int64_t batch) {
   auto op = module->lookupSymbol<func::FuncOp>(function);
   if (!op)
     return module->emitError("there is no function '") << function << "'";
-  return planMemory(op, batch, target);
+  Choices choices;
+  return plan(op, batch, choices);
 }
 
 LogicalResult DeviceProgram::run(StringRef name,

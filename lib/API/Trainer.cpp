@@ -143,7 +143,8 @@ Trainer::Impl::compile(ModuleOp module, DiagnosticCollector &diagnostics) {
   FailureOr<std::unique_ptr<DeviceProgram>> made = failure();
   try {
     added = addStored(store, *lowered, options.seed);
-    made = DeviceProgram::create(std::move(lowered), *machine.cache, store);
+    made = DeviceProgram::create(std::move(lowered), *machine.cache, store,
+                                 options.compile.convLibrary);
   } catch (const std::bad_alloc &error) {
     std::string text = "there is not enough memory for the network's "
                        "parameters and their optimizers' state";
@@ -384,6 +385,10 @@ std::vector<std::string> Trainer::parameterNames() const {
   for (auto param : impl->network->module->getOps<grow::ParamOp>())
     names.push_back(param.getSymName().str());
   return names;
+}
+
+std::string Trainer::convolutions() const {
+  return impl->program->convolutions();
 }
 
 Tensor Trainer::parameter(const std::string &name) const {

@@ -8,6 +8,7 @@
 #ifndef CAMBIUM_API_DEVICEPROGRAM_H
 #define CAMBIUM_API_DEVICEPROGRAM_H
 
+#include "cambium/API/ConvolutionChooser.h"
 #include "cambium/API/KernelCache.h"
 #include "cambium/Runtime/Device.h"
 #include "cambium/Runtime/ParameterStore.h"
@@ -32,11 +33,12 @@ std::vector<std::string> addStored(ParameterStore &store, mlir::ModuleOp module,
 class DeviceProgram {
 public:
   /// `module` holds functions of launches, as made by the pipelines grow-train
-  /// or grow-kernels for the cache's target. The store, which must hold all its
-  /// symbols in the device's memory, outlives the program.
+  /// or grow-kernels for the cache's target and `library`. The store, which
+  /// must hold all its symbols in the device's memory, outlives the program,
+  /// and so does the cache. Fails where the library is missing.
   static mlir::FailureOr<std::unique_ptr<DeviceProgram>>
   create(mlir::OwningOpRef<mlir::ModuleOp> module, KernelCache &cache,
-         ParameterStore &store);
+         ParameterStore &store, ConvLibrary library = ConvLibrary::Generated);
 
   struct Call {
     const BoundPlan *plan = nullptr;
@@ -65,12 +67,20 @@ public:
 
   mlir::ModuleOp getModule() { return *module; }
   const KernelCache::Request &getKernels() const { return kernels; }
+  /// What computes convolutions, for people.
+  std::string convolutions() const;
 
 private:
   DeviceProgram(mlir::OwningOpRef<mlir::ModuleOp> module, TargetKind target,
                 ParameterStore &store)
       : module(std::move(module)), target(target), store(store) {}
 
+  /// Of a launch, what computes it in its kernel's place.
+  using Choices =
+      llvm::DenseMap<mlir::Operation *, const ConvolutionChooser::Choice *>;
+
+  mlir::FailureOr<grow::MemoryPlan> plan(mlir::func::FuncOp function,
+                                         int64_t batch, Choices &choices);
   mlir::FailureOr<const BoundPlan *> planFor(mlir::func::FuncOp function,
                                              int64_t batch);
   mlir::LogicalResult execute(mlir::func::FuncOp function,
@@ -81,6 +91,7 @@ private:
   mlir::OwningOpRef<mlir::ModuleOp> module;
   const TargetKind target;
   ParameterStore &store;
+  ConvolutionChooser *chooser = nullptr;
   KernelCache::Request kernels;
   std::map<std::pair<mlir::Operation *, int64_t>, BoundPlan> plans;
 };

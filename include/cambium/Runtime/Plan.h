@@ -40,6 +40,10 @@ struct Slot {
 struct Launch {
   /// Index in Plan::kernels.
   int64_t kernel = 0;
+  /// Index in BoundPlan::convolutions of what computes the launch in the
+  /// kernel's place, on its own buffers: the two tensors that it reads, the one
+  /// that it writes, workspace. -1 for none.
+  int64_t convolution = -1;
   /// In the order of the kernel's ABI; the workspace, if any, is last.
   std::vector<Slot> buffers;
   /// Those of the buffers, at the beginning, that are not of single branches or
