@@ -354,6 +354,10 @@ void addEpilogueForms(std::vector<BranchForm> &forms) {
       single("linear_relu", {17}, [](Scope &b, const TextValue &in) {
         return b.relu(b.bias(b.linear(in, 8)));
       }));
+  forms.push_back(
+      single("linear_relu_wide", {64}, [](Scope &b, const TextValue &in) {
+        return b.relu(b.bias(b.linear(in, 64)));
+      }));
   forms.push_back(single("linear_gelu", {3}, [](Scope &b, const TextValue &in) {
     return b.unary("gelu #", b.bias(b.linear(in, 17)));
   }));

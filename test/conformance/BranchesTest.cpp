@@ -114,8 +114,11 @@ std::vector<Parameters> parameters(const std::string &backend, Winograd which,
 /// Forms that differ in what rounding touches: operands, and how they come to
 /// be.
 constexpr llvm::StringRef roundedForms[] = {
-    "conv_bias_relu", "conv_bias_relu_17", "gelu",  "linear_relu",
+    "conv_bias_relu", "conv_bias_relu_17", "gelu",  "linear_relu_wide",
     "strided",        "grouped",           "concat"};
+/// Those that differ in what warpgroups multiply: pixels, channels and pieces.
+constexpr llvm::StringRef warpgroupForms[] = {"conv_bias_relu_17", "strided",
+                                              "linear_relu_wide"};
 
 std::string nameOf(const ::testing::TestParamInfo<Parameters> &info) {
   return info.param.name();
@@ -187,6 +190,16 @@ INSTANTIATE_TEST_SUITE_P(
     CudaBf16, BranchesTest,
     ::testing::ValuesIn(parameters("cuda_bf16", Winograd::None, roundedForms)),
     nameOf);
+INSTANTIATE_TEST_SUITE_P(CudaSm90Tf32, BranchesTest,
+                         ::testing::ValuesIn(parameters("cuda_sm_90a_tf32",
+                                                        Winograd::None,
+                                                        warpgroupForms)),
+                         nameOf);
+INSTANTIATE_TEST_SUITE_P(CudaSm90Bf16, BranchesTest,
+                         ::testing::ValuesIn(parameters("cuda_sm_90a_bf16",
+                                                        Winograd::None,
+                                                        warpgroupForms)),
+                         nameOf);
 INSTANTIATE_TEST_SUITE_P(Generic, BranchesTest,
                          ::testing::ValuesIn(parameters("host_generic",
                                                         Winograd::Few)),

@@ -29,6 +29,7 @@ public:
     std::unique_ptr<Environment> &entry = all[name];
     if (!entry)
       entry = std::make_unique<Environment>(name);
+    entry->selectArchitecture();
     return *entry;
   }
   static std::vector<std::string> names() {
@@ -37,9 +38,9 @@ public:
   /// Largest relative error: the interpreter computes in double also on
   /// kernels.
   static double tolerance(const std::string &name) {
-    if (name == "cuda_bf16")
+    if (llvm::StringRef(name).ends_with("_bf16"))
       return 4e-2;
-    if (name == "cuda_tf32")
+    if (llvm::StringRef(name).ends_with("_tf32"))
       return 5e-3;
     return name == "kernels" ? 1e-9 : 3e-5;
   }
@@ -67,6 +68,10 @@ public:
       backend = cuda(Precision::Tf32);
     else if (name == "cuda_bf16")
       backend = cuda(Precision::Bf16);
+    else if (name == "cuda_sm_90a_tf32")
+      backend = cuda(Precision::Tf32, "90");
+    else if (name == "cuda_sm_90a_bf16")
+      backend = cuda(Precision::Bf16, "90");
   }
 
   mlir::OwningOpRef<mlir::ModuleOp> parse(const std::string &text) {
@@ -102,6 +107,12 @@ public:
   Precision precision = Precision::Fp32;
 
 private:
+  /// The shim's device is of the architecture that `backend` compiles for.
+  void selectArchitecture() const {
+    if (!architecture.empty())
+      setenv("CAMBIUM_SIMT_ARCH", architecture.c_str(), /*overwrite=*/1);
+  }
+
   static mlir::DialectRegistry makeRegistry() {
     mlir::DialectRegistry registry;
     grow::registerDialects(registry);
@@ -117,8 +128,12 @@ private:
   }
 
   /// The device is the processor, by test/simt, unless CAMBIUM_TEST_GPU is set.
-  std::unique_ptr<Backend> cuda(Precision wanted) {
+  std::unique_ptr<Backend> cuda(Precision wanted, std::string arch = "") {
+    static const char *given = std::getenv("CAMBIUM_SIMT_ARCH");
+    static const std::string usual = given ? given : "80";
     precision = wanted;
+    architecture = arch.empty() ? usual : arch;
+    selectArchitecture();
     if (!std::getenv("CAMBIUM_TEST_GPU")) {
       setenv("CAMBIUM_CUDA_DRIVER", CAMBIUM_SIMT_LIBRARY, /*overwrite=*/1);
       setenv("CAMBIUM_NVRTC", CAMBIUM_SIMT_LIBRARY, /*overwrite=*/1);
@@ -130,6 +145,9 @@ private:
     ADD_FAILURE() << diagnostics;
     return nullptr;
   }
+
+  /// Of the shim; empty if the backend does not run on it.
+  std::string architecture;
 };
 
 inline void expectClose(llvm::ArrayRef<ReferenceTensor> actual,

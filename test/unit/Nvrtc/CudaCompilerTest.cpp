@@ -143,6 +143,20 @@ TEST_F(CudaCompilerTest, GivesTheSameCodeAgainAndInThreads) {
     EXPECT_EQ(cubin, alone);
 }
 
+/// What the device library finds wgmma by.
+TEST_F(CudaCompilerTest, KnowsTheFeaturesOfSm90a) {
+  const std::string source = "#ifdef __CUDA_ARCH_FEAT_SM90_ALL\n"
+                             "extern \"C\" __global__ void found() {}\n"
+                             "#else\n"
+                             "extern \"C\" __global__ void missed() {}\n"
+                             "#endif\n";
+  for (const char *architecture : {"sm_80", "sm_90a", "sm_100"}) {
+    Binary binary = compiler().compile(source, architecture);
+    EXPECT_EQ(parseFunctionUsage(binary.log).at(0).name,
+              architecture == std::string("sm_90a") ? "found" : "missed");
+  }
+}
+
 TEST_F(CudaCompilerTest, SaysWhereASourceIsWrong) {
   try {
     compiler().compile("extern \"C\" __global__ void f() {\n  missing();\n}\n",

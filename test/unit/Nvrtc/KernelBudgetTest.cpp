@@ -9,6 +9,7 @@
 // and keeps to this budget:
 //
 // * no register is spilled, no array is in local memory, all is inlined;
+// * products of warpgroups are asynchronous;
 // * the registers of a block fit in a multiprocessor; those of kernels that are
 //   no contractions twice;
 // * shared memory is dynamic, and at most what a block can have: 163 KiB for
@@ -69,6 +70,11 @@ std::string faultsOf(const CorpusKernel &kernel, const Binary &binary) {
   auto fault = [&](const FunctionUsage &function, const std::string &text) {
     faults += "  " + function.name + ": " + text + "\n";
   };
+  // Where products of warpgroups cannot be under way together, ptxas says so,
+  // or that it puts waits of its own between them.
+  for (const char *word : {"wgmma", "warpgroup"})
+    if (binary.log.find(word) != std::string::npos)
+      faults += "  " + binary.log;
   std::vector<int> bounds = launchBounds(kernel.source);
   std::vector<FunctionUsage> functions = parseFunctionUsage(binary.log);
   if (functions.size() != bounds.size())
