@@ -136,10 +136,6 @@ public:
   /// Returns the group's name, for AddBranches::group.
   std::string addGroup(const GroupOptions &options);
   void setLearningRate(const std::string &group, float learningRate);
-  /// What computes convolutions, for people: "generated kernels", with why it
-  /// is no library where CompileOptions::convLibrary asks for one, or "cuDNN
-  /// 9.14.0 for 3 of 5 convolutions", of the shapes that came so far.
-  std::string convolutions() const;
   float learningRate(const std::string &group) const;
 
   GrowthReport grow(const AddBranches &growth);
@@ -147,6 +143,10 @@ public:
   /// Where the trainer runs: "host", or a CUDA device and its architecture, as
   /// in "NVIDIA A100-SXM4-40GB (sm_80)".
   std::string deviceName() const;
+  /// What computes convolutions, for people: "generated kernels", with why it
+  /// is no library where CompileOptions::convLibrary asks for one, or "cuDNN
+  /// 9.14.0 for 3 of 5 convolutions", of the shapes that came so far.
+  std::string convolutions() const;
   MemoryReport memory() const;
   /// Trained scalars.
   int64_t parameterCount() const;

@@ -349,6 +349,10 @@ GrowthReport Trainer::grow(const AddBranches &growth) {
 
 std::string Trainer::deviceName() const { return impl->machine.device->name(); }
 
+std::string Trainer::convolutions() const {
+  return impl->program->convolutions();
+}
+
 MemoryReport Trainer::memory() const {
   MemoryReport report;
   for (const auto &[name, tensor] : impl->store.tensors()) {
@@ -385,10 +389,6 @@ std::vector<std::string> Trainer::parameterNames() const {
   for (auto param : impl->network->module->getOps<grow::ParamOp>())
     names.push_back(param.getSymName().str());
   return names;
-}
-
-std::string Trainer::convolutions() const {
-  return impl->program->convolutions();
 }
 
 Tensor Trainer::parameter(const std::string &name) const {

@@ -578,13 +578,13 @@ struct FormKernels : impl::GrowFormKernelsBase<FormKernels> {
     numKernels += outliner.numKernels();
   }
 
-  LogicalResult check(func::FuncOp func) {
   /// True if a library computes contractions, which it does alone.
   bool hasLibrary() const {
     return target == TargetKind::Cuda && convLibrary == ConvLibrary::Cudnn &&
            precision != Precision::Bf16;
   }
 
+  LogicalResult check(func::FuncOp func) {
     if (!func.getBody().hasOneBlock())
       return func.emitOpError("has control flow; kernels are formed of one "
                               "block of operations");

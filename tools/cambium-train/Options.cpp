@@ -222,6 +222,9 @@ void finish(const CLI::App &app, Options &options, const Texts &texts) {
     throw Error("--isa and --threads are of --target=host");
   if (!options.onCuda() && app.count("--precision"))
     throw Error("--precision needs --target=cuda; the host computes in fp32");
+  if (!options.onCuda() && app.count("--conv-library"))
+    throw Error("--conv-library needs --target=cuda; the host has its own "
+                "kernels only");
   options.onPlateau = app.count("--plateau") || app.count("--patience");
 
   const std::vector<std::string> &growths = options.growTexts;
@@ -241,9 +244,6 @@ Isa Options::isa() const {
   if (isaName == "avx2")
     return Isa::AVX2;
   return isaName == "avx512" ? Isa::AVX512 : Isa::Native;
-  if (!options.onCuda() && app.count("--conv-library"))
-    throw Error("--conv-library needs --target=cuda; the host has its own "
-                "kernels only");
 }
 
 Target Options::target() const {
@@ -258,6 +258,12 @@ Precision Options::precision() const {
   if (precisionName == "tf32")
     return Precision::Tf32;
   return precisionName == "bf16" ? Precision::Bf16 : Precision::Fp32;
+}
+
+ConvLibrary Options::convLibrary() const {
+  if (convLibraryName == "cudnn")
+    return ConvLibrary::Cudnn;
+  return convLibraryName == "auto" ? ConvLibrary::Auto : ConvLibrary::Generated;
 }
 
 Options parseOptions(int argc, const char *const *argv) {
@@ -279,12 +285,6 @@ Options parseOptions(int argc, const char *const *argv) {
   } catch (const Error &error) {
     usageError(error.diagnostics().front().message);
   }
-ConvLibrary Options::convLibrary() const {
-  if (convLibraryName == "cudnn")
-    return ConvLibrary::Cudnn;
-  return convLibraryName == "auto" ? ConvLibrary::Auto : ConvLibrary::Generated;
-}
-
   if (options.network.empty())
     options.network = defaultNetwork();
   options.command.assign(argv, argv + argc);

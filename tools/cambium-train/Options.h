@@ -58,11 +58,11 @@ struct Options {
   bool onCuda() const { return targetName != "host"; }
   Target target() const;
   Precision precision() const;
+  ConvLibrary convLibrary() const;
 };
 
 /// A command line that cannot be run: exit with `exitCode`. The message is for
 /// standard output if the code is 0 (help), else for standard error.
-  ConvLibrary convLibrary() const;
 struct UsageExit {
   int exitCode;
   std::string message;
