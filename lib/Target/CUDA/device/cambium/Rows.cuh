@@ -109,20 +109,24 @@ struct RowsTask {
     return (n * tile.sourceRows() + h) * tile.sourceColumns() + w;
   }
 
-  /// How many rows of shared memory later a tap is met, or -1 if it is not.
+  /// Is a tap met? Where all are, the compiler knows.
+  __device__ __forceinline__ bool meets(const RowsTile &tile, int tap) const {
+    return tile.gather() || tile.phases() == 1 ||
+           (tile.shiftH(tap / tile.kernelW, phaseH) != RowsTile::noShift &&
+            tile.shiftW(tap % tile.kernelW, phaseW) != RowsTile::noShift);
+  }
+  /// How many rows of shared memory later a tap is met.
   __device__ __forceinline__ int tapRow(const RowsTile &tile, int tap) const {
     if (tile.gather())
       return 0;
     const int h = tile.shiftH(tap / tile.kernelW, phaseH);
     const int w = tile.shiftW(tap % tile.kernelW, phaseW);
-    if (h == RowsTile::noShift || w == RowsTile::noShift)
-      return -1;
     return (h - tile.leastShiftH(phaseH)) * tile.sourceColumns() + w -
            tile.leastShiftW(phaseW);
   }
   /// The first tap from `tap` on that is met.
   __device__ __forceinline__ int nextTap(const RowsPlan &plan, int tap) const {
-    while (tap < plan.taps && tapRow(plan.tile, tap) < 0)
+    while (tap < plan.taps && !meets(plan.tile, tap))
       ++tap;
     return tap;
   }
@@ -626,7 +630,7 @@ __device__ __forceinline__ void computeRows(const Args &args, int task) {
                        plan.residentPitch();
 
   FilterStream<T> filters(plan, at, T::packed(args), ring);
-#pragma unroll
+#pragma unroll 1
   for (int i = 0; i < tile.stages - 1; ++i)
     filters.copyNext();
 
@@ -639,16 +643,6 @@ __device__ __forceinline__ void computeRows(const Args &args, int task) {
     else
       return acc[0][n];
   };
-  if constexpr (summed)
-    if (at.firstBranch > 0)
-      forEachPair<rowStep>(plan, at, 0, firstRow, firstColumn, acc, sum,
-                           [&](const Place &place, int n, int half) {
-                             const Vec<2> v =
-                                 loadPartial<T>(args, plan, place);
-                             joined(n)[2 * half] = v[0];
-                             joined(n)[2 * half + 1] = v[1];
-                           });
-
 #pragma unroll 1
   for (int branch = at.firstBranch; branch < at.endBranch; ++branch) {
 #pragma unroll 1
@@ -693,8 +687,16 @@ __device__ __forceinline__ void computeRows(const Args &args, int task) {
             : 1.0f;
     forEachPair<rowStep>(plan, at, 0, firstRow, firstColumn, acc, sum,
                          [&](const Place &place, int n, int half) {
-                           float v0 = joined(n)[2 * half] * factor;
-                           float v1 = joined(n)[2 * half + 1] * factor;
+                           float v0 = joined(n)[2 * half];
+                           float v1 = joined(n)[2 * half + 1];
+                           if (at.firstBranch > 0) {
+                             const Vec<2> before =
+                                 loadPartial<T>(args, plan, place);
+                             v0 += before[0];
+                             v1 += before[1];
+                           }
+                           v0 *= factor;
+                           v1 *= factor;
                            if (!last) {
                              storePartial<T>(args, plan, place, v0, v1);
                              return;

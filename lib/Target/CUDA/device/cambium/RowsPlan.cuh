@@ -255,8 +255,10 @@ struct RowsPlan {
     return rest < piecesPerChunk ? rest : piecesPerChunk;
   }
 
+  /// Without signs, which cost instructions; neither is negative.
   static CAMBIUM_HOST_DEVICE constexpr int ceilDiv(int a, int b) {
-    return (a + b - 1) / b;
+    return static_cast<int>(static_cast<unsigned>(a + b - 1) /
+                            static_cast<unsigned>(b));
   }
   static CAMBIUM_HOST_DEVICE constexpr int atLeast(int value, int bound) {
     return value < bound ? bound : value;
