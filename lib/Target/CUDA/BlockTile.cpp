@@ -12,6 +12,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "FilterForm.h"
 #include "cambium/Target/CUDA/CudaEmitter.h"
 
 #include "llvm/Support/MathExtras.h"
@@ -121,6 +122,8 @@ static Patch choosePatch(const ContractionSpec &spec, const RowsShape &shape,
 BlockTileAttr chooseBlockTile(MLIRContext *context, const ContractionSpec &spec,
                               const ContractionExtents &extents,
                               Precision precision) {
+  if (spec.kind == Kind::BackwardFilter)
+    return chooseFilterTile(context, spec, extents, precision);
   constexpr int64_t m = 128, stages = 3, narrow = 16, middle = 32, wide = 64;
   RowsShape shape = shapeOf(spec, extents);
   int64_t n = shape.result < 0 || shape.result > middle ? wide

@@ -94,6 +94,48 @@ void CudaEmission::phase(const Twine &comment, int threads, const Twine &body,
   text(lines + "}");
 }
 
+/// What the kernel computes, in the words of the IR, and which of its tensors
+/// each buffer is.
+static std::string headComment(KernelOp kernel, const CudaForm &form) {
+  std::string ir, text;
+  llvm::raw_string_ostream os(ir);
+  kernel->print(os, OpPrintingFlags().useLocalScope());
+  for (StringRef line : llvm::split(StringRef(ir).rtrim(), '\n'))
+    text += ("// " + line).str() + "\n";
+  int64_t operands = kernel.getBody().getNumArguments();
+  int64_t results = kernel.getBody().front().getTerminator()->getNumOperands();
+  int64_t ownOperands = 0, ownResults = 0;
+  if (FusedMapOp map = kernel.getFusedMap()) {
+    ownOperands = map.getTupleSize();
+    ownResults = kernel.getNumEach();
+  } else if (form.numBuffers >= 0) {
+    return text;
+  }
+  int64_t buffer = 0;
+  auto name = [&](const Twine &tensor) {
+    text += (buffer == 0 ? " " : ", ") + std::to_string(buffer) + " " +
+            tensor.str();
+    ++buffer;
+  };
+  text += "//\n// Buffers:";
+  for (int64_t i = 0; i < operands - ownOperands; ++i)
+    name("%arg" + Twine(i));
+  for (int64_t i = 0; i < results - ownResults; ++i)
+    name("result " + Twine(i));
+  if (form.workspace)
+    name("the workspace");
+  text += ".\n";
+  if (ownOperands + ownResults == 0)
+    return text;
+  buffer = 0;
+  text += "// Buffers of a branch:";
+  for (int64_t i = operands - ownOperands; i < operands; ++i)
+    name("%arg" + Twine(i));
+  for (int64_t i = results - ownResults; i < results; ++i)
+    name("result " + Twine(i));
+  return text + ".\n";
+}
+
 LogicalResult emitCudaKernel(KernelOp kernel, ModuleOp into) {
   Signature signature(kernel);
   FailureOr<CudaForm> form = findForm(kernel, signature);
@@ -112,7 +154,8 @@ LogicalResult emitCudaKernel(KernelOp kernel, ModuleOp into) {
                         signature.numDims + form->counted);
   emission.include("Base.cuh");
   std::string space = (emission.name() + "_kernel").str();
-  emission.text("\nnamespace " + space + " {\n\nusing namespace cambium;\n");
+  emission.text("\n" + headComment(kernel, *form) + "namespace " + space +
+                " {\n\nusing namespace cambium;\n");
   form->emit(emission);
   emission.text("\n} // namespace " + space);
   return success();

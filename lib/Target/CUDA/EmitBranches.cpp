@@ -75,9 +75,9 @@ LogicalResult BranchRows::describe() {
   KernelTensor filter = buffers.argument(body.filter);
   KernelTensor source = buffers.argument(data() ? body.gradient : body.input);
   KernelTensor result = buffers.sharedResult(0, concat);
-  FailureOr<RowsKernel> found =
-      rowsKernel(kernel, signature, body.spec.contraction,
-                 {source.tensor, filter.tensor, result.tensor});
+  FailureOr<RowsKernel> found = rowsKernel(
+      kernel, signature, body.spec.contraction,
+      {source.tensor, filter.tensor, result.tensor}, kernel.getBlocksAttr());
   if (failed(found))
     return failure();
   rows = *found;
@@ -100,7 +100,7 @@ LogicalResult BranchRows::describe() {
   if (!body.recomputed)
     return success();
   FailureOr<RowsKernel> computedAgain =
-      recomputeKernel(kernel, signature, body);
+      recomputeKernel(kernel, signature, body, kernel.getBlocksAttr());
   if (failed(computedAgain))
     return failure();
   again = *computedAgain;

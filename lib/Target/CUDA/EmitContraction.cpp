@@ -81,7 +81,8 @@ FailureOr<CudaForm> cudaContractionForm(KernelOp kernel,
   FailureOr<RowsKernel> rows =
       rowsKernel(kernel, signature, *spec,
                  {signature.bufferOf(anchor->getOperand(0)), filter,
-                  signature.body->getNumArguments()});
+                  signature.body->getNumArguments()},
+                 kernel.getBlocksAttr());
   if (failed(rows))
     return failure();
   RowsKernel k = *rows;

@@ -13,6 +13,7 @@
 #include "BranchBuffers.h"
 #include "FilterForm.h"
 #include "RowsForm.h"
+#include "cambium/Target/CUDA/CudaEmitter.h"
 
 using namespace mlir;
 
@@ -358,13 +359,13 @@ void FilterPrinter::printPhases() {
                       (t.images == 1 ? " image" : " images");
   e.phase("Adds up partial gradients. A block has " +
               Twine(t.tapRows * t.tapColumns) + " of " +
-              Twine(t.kernelH * t.kernelW) + " taps, " + channels +
-              ",\nand goes over the patches of its part of the pixels, " +
-              patch + " each.\nA warp of the " + Twine(t.threads() / 32) +
+              Twine(t.kernelH * t.kernelW) + " taps and " + channels +
+              ".\nIt goes over the patches of its part of the pixels, " +
+              patch + " each.\nA warp of its " + Twine(t.threads() / 32) +
               " has " + Twine(t.units) +
-              " times 32 rows (a tap and channels of x) and 32 columns;\na "
-              "thread has 32 accumulators of each unit and loads quads of "
-              "channels.",
+              " units of 32 rows (a tap and 32 channels of x) by 32\ncolumns, "
+              "a thread 32 accumulators of each unit. To load, a thread takes "
+              "four\nchannels of a pixel at a time where groups allow it.",
           t.threads(), "FilterBlock<Filter>::accumulate(args, task);",
           /*minBlocks=*/1);
   e.phase("Adds up the parts in order and stores the gradients. A thread has a "
@@ -432,7 +433,7 @@ void FilterPrinter::print() {
   std::string input = inputText(), gradient = gradientText(),
               finish = finishText();
   std::string text =
-      "// What FilterBlock computes.\nstruct Filter : FilterShape {\n"
+      "\n// What FilterBlock computes.\nstruct Filter : FilterShape {\n"
       "  using Element = " +
       std::string(elementName(k.precision)) +
       ";\n  static constexpr int workspace = " + std::to_string(k.workspace) +
@@ -458,37 +459,17 @@ void FilterPrinter::print() {
 // Forms
 //===----------------------------------------------------------------------===//
 
-static ContractionExtents extentsOf(const ContractionSpec &spec,
-                                    Operation *anchor) {
-  ContractionExtents extents;
-  auto of = [&](Value value, int64_t dim) {
-    auto type = cast<RankedTensorType>(value.getType());
-    return type.isDynamicDim(dim) ? -1 : type.getDimSize(dim);
-  };
-  Value x = anchor->getOperand(0), dy = anchor->getOperand(1);
-  extents.inC = lastExtent(x);
-  extents.outC = lastExtent(dy);
-  extents.batch = of(dy, 0);
-  if (spec.linear)
-    return extents;
-  extents.inH = of(x, 1);
-  extents.inW = of(x, 2);
-  extents.outH = of(dy, 1);
-  extents.outW = of(dy, 2);
-  return extents;
-}
-
 static FailureOr<FilterKernel> startKernel(KernelOp kernel, Operation *anchor,
                                            const ContractionSpec &spec,
                                            int64_t sums) {
-  BlockTileAttr blocks = kernel.getBlocksAttr();
-  if (!blocks)
-    return kernel.emitOpError("needs blocks for its contraction");
+  FailureOr<FilterTile> tile = filterTile(kernel, spec, sums);
+  if (failed(tile))
+    return failure();
   FilterKernel k;
   k.anchor = anchor;
   k.spec = spec;
-  k.precision = blocks.getPrecision();
-  k.tile = chooseFilterTile(spec, extentsOf(spec, anchor), k.precision, sums);
+  k.precision = kernel.getBlocksAttr().getPrecision();
+  k.tile = *tile;
   k.input = anchor->getOperand(0);
   k.gradient = anchor->getOperand(1);
   return k;
@@ -539,7 +520,12 @@ FailureOr<CudaForm> cudaBranchFilterForm(KernelOp kernel,
     return failure();
   FilterKernel &k = *started;
   if (body.recomputed) {
-    FailureOr<RowsKernel> again = recomputeKernel(kernel, signature, body);
+    ContractionSpec forward = body.spec.contraction;
+    forward.kind = ContractionSpec::Kind::Forward;
+    FailureOr<RowsKernel> again =
+        recomputeKernel(kernel, signature, body,
+                        chooseBlockTile(kernel.getContext(), forward,
+                                        extentsBehind(k.tile), k.precision));
     if (failed(again))
       return failure();
     k.again = *again;

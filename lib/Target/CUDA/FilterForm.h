@@ -36,10 +36,19 @@ inline bool isFlat(const ContractionSpec &spec) {
 }
 
 /// A tile that suits the gradient and fits a block's shared memory. Unknown
-/// extents (-1) cost speed only. `sums`: see BranchSpec.
-FilterTile chooseFilterTile(const ContractionSpec &spec,
-                            const ContractionExtents &extents,
-                            Precision precision, int64_t sums);
+/// extents (-1) cost speed only.
+BlockTileAttr chooseFilterTile(mlir::MLIRContext *context,
+                               const ContractionSpec &spec,
+                               const ContractionExtents &extents,
+                               Precision precision);
+
+/// The tile that the kernel's `blocks` mean: m is taps by channels of x, n
+/// channels of dy, and k the pixels of a patch. `sums`: see BranchSpec.
+mlir::FailureOr<FilterTile>
+filterTile(KernelOp kernel, const ContractionSpec &spec, int64_t sums);
+
+/// The extents of the contraction as far as its gradient's tile tells them.
+ContractionExtents extentsBehind(const FilterTile &tile);
 
 /// Shared memory of a block.
 int64_t filterSharedBytes(const FilterTile &tile, Precision precision);

@@ -9,6 +9,8 @@
 
 #include "llvm/Support/MathExtras.h"
 
+using namespace mlir;
+
 namespace cambium::grow {
 
 /// Elements between pixels in shared memory: as FilterProduct in Filter.cuh.
@@ -52,6 +54,10 @@ static int channelsOf(int64_t channels, int most) {
                            most);
 }
 
+static bool hasFewRows(const FilterTile &tile) {
+  return tile.tapRows * tile.tapColumns * tile.inputs <= 9 * 32;
+}
+
 /// Accumulators of a block are as many as registers hold: about 18 units of 32
 /// by 32.
 static void chooseChannels(FilterTile &tile, int64_t inputs, int64_t outputs) {
@@ -59,8 +65,7 @@ static void chooseChannels(FilterTile &tile, int64_t inputs, int64_t outputs) {
   tile.inputs = channelsOf(inputs, taps == 1 ? 128 : 64);
   // Multiples of 32 that are powers of two: loads divide by them.
   tile.inputs = llvm::PowerOf2Ceil(tile.inputs);
-  bool few = taps * tile.inputs <= 9 * 32;
-  tile.outputs = channelsOf(outputs, few ? 64 : 32);
+  tile.outputs = channelsOf(outputs, hasFewRows(tile) ? 64 : 32);
   constexpr int warpsWanted = 3;
   int best = std::numeric_limits<int>::max();
   int chosen = 1;
@@ -109,9 +114,8 @@ static void choosePatch(FilterTile &tile, int pixels, int64_t outH,
   tile = best;
 }
 
-FilterTile chooseFilterTile(const ContractionSpec &spec,
-                            const ContractionExtents &extents,
-                            Precision precision, int64_t sums) {
+/// A tile of which only the window is known.
+static FilterTile windowOf(const ContractionSpec &spec) {
   FilterTile tile = {};
   auto narrow = [](int64_t value) { return static_cast<int>(value); };
   tile.kernelH = narrow(spec.kernelH);
@@ -123,7 +127,23 @@ FilterTile chooseFilterTile(const ContractionSpec &spec,
   tile.dilationH = narrow(spec.dilationH);
   tile.dilationW = narrow(spec.dilationW);
   tile.groups = narrow(spec.groups);
-  tile.sums = narrow(sums);
+  return tile;
+}
+
+static BlockTileAttr toBlocks(MLIRContext *context, const FilterTile &tile,
+                              Precision precision) {
+  return BlockTileAttr::get(
+      context, /*m=*/tile.blockUnits() * FilterTile::unitRows,
+      /*n=*/tile.outputs, /*k=*/tile.pixels(), tile.warpRows(),
+      tile.warpColumns(), tile.stages, /*patch_h=*/tile.rows,
+      /*patch_w=*/tile.columns, precision);
+}
+
+BlockTileAttr chooseFilterTile(MLIRContext *context,
+                               const ContractionSpec &spec,
+                               const ContractionExtents &extents,
+                               Precision precision) {
+  FilterTile tile = windowOf(spec);
   auto ofGroup = [&](int64_t channels) {
     return channels < 0 ? channels : channels / spec.groups;
   };
@@ -142,14 +162,73 @@ FilterTile chooseFilterTile(const ContractionSpec &spec,
       tile.stages = stages;
       choosePatch(tile, pixels, outH, outW);
       if (filterSharedBytes(tile, precision) <= limit)
-        return tile;
+        return toBlocks(context, tile, precision);
     }
   // Without neighbours, no pixel of x is loaded that is not needed.
   tile.tapRows = tile.tapColumns = 1;
   chooseChannels(tile, 32, 32);
   tile.stages = 1;
   choosePatch(tile, 32, outH, outW);
+  return toBlocks(context, tile, precision);
+}
+
+FailureOr<FilterTile> filterTile(KernelOp kernel, const ContractionSpec &spec,
+                                 int64_t sums) {
+  constexpr int mostUnits = 3, mostThreads = 1024, maxShared = 99 << 10;
+  BlockTileAttr blocks = kernel.getBlocksAttr();
+  if (!blocks)
+    return kernel.emitOpError("needs blocks for its contraction");
+  auto refuse = [&](const Twine &why) {
+    return kernel.emitOpError("has blocks ") << why;
+  };
+  for (int64_t size :
+       {blocks.getM(), blocks.getN(), blocks.getK(), blocks.getWarpsM(),
+        blocks.getWarpsN(), blocks.getPatchH(), blocks.getPatchW()})
+    if (size < 1 || size > mostThreads)
+      return refuse("with a size that is not from 1 to 1024");
+  FilterTile tile = windowOf(spec);
+  tile.sums = static_cast<int>(sums);
+  chooseTaps(tile);
+  int64_t units = blocks.getM() / FilterTile::unitRows;
+  // Where the rows are too few for those taps, there is one.
+  if (units < tile.tapRows * tile.tapColumns)
+    tile.tapRows = tile.tapColumns = 1;
+  int64_t taps = tile.tapRows * tile.tapColumns;
+  if (blocks.getM() % (taps * FilterTile::unitRows) != 0 ||
+      blocks.getN() % FilterTile::unitColumns != 0)
+    return refuse("that do not have 32 channels, or a multiple, of each tensor "
+                  "for ")
+           << taps << " taps";
+  tile.inputs = static_cast<int>(blocks.getM() / taps);
+  tile.outputs = static_cast<int>(blocks.getN());
+  tile.units = static_cast<int>(ceilDiv(units, blocks.getWarpsM()));
+  if (tile.units > mostUnits || tile.warpRows() != blocks.getWarpsM() ||
+      tile.warpColumns() != blocks.getWarpsN() || tile.threads() > mostThreads)
+    return refuse("whose warps do not have one to three times 32 rows by 32 "
+                  "columns each");
+  int64_t patch = blocks.getPatchH() * blocks.getPatchW();
+  if (!llvm::isPowerOf2_64(blocks.getK()) || blocks.getK() < 16 ||
+      !llvm::isPowerOf2_64(patch) || patch > blocks.getK())
+    return refuse("whose pixels are no powers of two, at least 16 in all");
+  tile.rows = static_cast<int>(blocks.getPatchH());
+  tile.columns = static_cast<int>(blocks.getPatchW());
+  tile.images = static_cast<int>(blocks.getK() / patch);
+  tile.stages = static_cast<int>(blocks.getStages());
+  if (tile.stages < 1 || tile.stages > 2)
+    return refuse("with ") << tile.stages << " stages; 1 and 2 are possible";
+  if (int64_t bytes = filterSharedBytes(tile, blocks.getPrecision());
+      bytes > maxShared)
+    return refuse("that need ")
+           << bytes << " bytes of shared memory; make the patch smaller";
   return tile;
+}
+
+ContractionExtents extentsBehind(const FilterTile &tile) {
+  ContractionExtents extents;
+  extents.inC = tile.inputs * tile.groups;
+  // With many rows a tile has the fewest columns, however many there are.
+  extents.outC = hasFewRows(tile) ? tile.outputs * tile.groups : -1;
+  return extents;
 }
 
 } // namespace cambium::grow

@@ -123,8 +123,8 @@ static LogicalResult verifyTile(KernelOp kernel, const RowsTile &tile) {
 
 FailureOr<RowsKernel> rowsKernel(KernelOp kernel, const Signature &signature,
                                  const ContractionSpec &spec,
-                                 const RowsTensors &tensors) {
-  BlockTileAttr blocks = kernel.getBlocksAttr();
+                                 const RowsTensors &tensors,
+                                 BlockTileAttr blocks) {
   if (!blocks)
     return kernel.emitOpError("needs blocks for its contraction");
   RowsKernel k;
@@ -155,7 +155,8 @@ FailureOr<RowsKernel> rowsKernel(KernelOp kernel, const Signature &signature,
 
 FailureOr<RowsKernel> recomputeKernel(KernelOp kernel,
                                       const Signature &signature,
-                                      const BranchBody &body) {
+                                      const BranchBody &body,
+                                      BlockTileAttr blocks) {
   BranchBuffers buffers(kernel, signature);
   ContractionSpec spec = body.spec.contraction;
   spec.kind = Kind::Forward;
@@ -163,7 +164,8 @@ FailureOr<RowsKernel> recomputeKernel(KernelOp kernel,
   FailureOr<RowsKernel> again =
       rowsKernel(kernel, signature, spec,
                  {buffers.argument(body.input).tensor, filter.tensor,
-                  buffers.argument(body.gradient).tensor});
+                  buffers.argument(body.gradient).tensor},
+                 blocks);
   if (failed(again))
     return failure();
   again->name = "Again";
@@ -222,7 +224,7 @@ void printSource(CudaEmission &e, StringRef name, const HookBuffer &from,
 }
 
 void printFinish(CudaEmission &e, StringRef name, const HookBuffer &to) {
-  e.text("// Stores the result.\nstruct " + name + " {\n" + applyHead +
+  e.text("\n// Stores the result.\nstruct " + name + " {\n" + applyHead +
          "const Vec<N> result) {\n    " +
          (to.sliced ? "storeSlice" : "storeElements") + "<N>(" +
          pointerText(to, "float", 0, "") + ", place, result);\n  }\n};\n");
@@ -360,12 +362,17 @@ void RowsKernel::printPhases(CudaEmission &e) const {
               (t.images() == 1 ? " image)" : " images)");
   e.phase("A block computes " + Twine(pixels) + " by " + Twine(t.n) +
               " channels" +
-              (branchesDim < 0 ? "" : ", for one branch after the other") +
+              (branchesDim < 0 ? "" : ",\nfor one branch after the other") +
               ".\nA warp of its " + Twine(t.warpsM) + " x " + Twine(t.warpsN) +
               " has " + Twine(t.m / t.warpsM) + " by " + Twine(t.n / t.warpsN) +
-              " of them, and a thread " +
+              " of them, a thread " +
               Twine(t.m / t.warpsM * (t.n / t.warpsN) / 32) +
-              " accumulators:\npairs of channels in rows of 8 lanes' distance.",
+              " accumulators: two\nneighbouring channels of every eighth, in "
+              "every eighth pixel." +
+              (precision != Precision::Fp32 && t.suitsWarpgroups()
+                   ? "\nOn sm_90a warpgroups share the pixels, and each warp "
+                     "has all channels."
+                   : ""),
           t.threads(), "computeRows<" + Twine(name) + ">(args, task);",
           /*minBlocks=*/1);
 }

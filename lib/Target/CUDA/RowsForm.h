@@ -73,13 +73,14 @@ struct RowsTensors {
   bool slicedSource = false;
 };
 
-/// A kernel with `spec`'s tile and extents. Fails with a diagnostic if the
-/// kernel has no blocks or such as do not suit. The kind of `spec` may be
-/// another than that of the kernel's contraction.
+/// A kernel with the tile that `blocks` mean for `spec`, and its extents. Fails
+/// with a diagnostic if `blocks` is null or does not suit. The kind of `spec`
+/// may be another than that of the kernel's contraction.
 mlir::FailureOr<RowsKernel> rowsKernel(KernelOp kernel,
                                        const Signature &signature,
                                        const ContractionSpec &spec,
-                                       const RowsTensors &tensors);
+                                       const RowsTensors &tensors,
+                                       BlockTileAttr blocks);
 
 /// Text of a struct `name` for RowsKernel::source that reads a tensor as it is,
 /// or for RowsKernel::finish that stores to it.
@@ -94,7 +95,8 @@ void printFinish(CudaEmission &e, llvm::StringRef name, const HookBuffer &to);
 /// and prints struct and phases.
 mlir::FailureOr<RowsKernel> recomputeKernel(KernelOp kernel,
                                             const Signature &signature,
-                                            const BranchBody &body);
+                                            const BranchBody &body,
+                                            BlockTileAttr blocks);
 void printRecomputeSource(CudaEmission &e, KernelOp kernel,
                           const Signature &signature, const BranchBody &body);
 

@@ -61,3 +61,39 @@ grow.kernel @k {
   grow.optimizer #grow.sgd by %g : tensor<?xf32>
   grow.yield
 }
+
+// -----
+
+// expected-error @below {{has blocks that do not have 32 channels, or a multiple, of each tensor for 9 taps}}
+grow.kernel @k blocks <m = 300, n = 64, k = 64, warps_m = 3, warps_n = 2, stages = 2, patch_h = 4, patch_w = 8, precision = tf32> {
+^bb0(%x: tensor<?x?x?x?xf32>, %dy: tensor<?x?x?x?xf32>):
+  %dw = grow.conv2d_grad_filter %x, %dy padding [1, 1] : (tensor<?x?x?x?xf32>, tensor<?x?x?x?xf32>) -> tensor<3x3x?x?xf32>
+  grow.yield %dw : tensor<3x3x?x?xf32>
+}
+
+// -----
+
+// expected-error @below {{has blocks whose warps do not have one to three times 32 rows by 32 columns each}}
+grow.kernel @k blocks <m = 288, n = 64, k = 64, warps_m = 2, warps_n = 2, stages = 2, patch_h = 4, patch_w = 8, precision = tf32> {
+^bb0(%x: tensor<?x?x?x?xf32>, %dy: tensor<?x?x?x?xf32>):
+  %dw = grow.conv2d_grad_filter %x, %dy padding [1, 1] : (tensor<?x?x?x?xf32>, tensor<?x?x?x?xf32>) -> tensor<3x3x?x?xf32>
+  grow.yield %dw : tensor<3x3x?x?xf32>
+}
+
+// -----
+
+// expected-error @below {{has blocks whose pixels are no powers of two, at least 16 in all}}
+grow.kernel @k blocks <m = 288, n = 64, k = 48, warps_m = 3, warps_n = 2, stages = 2, patch_h = 4, patch_w = 8, precision = tf32> {
+^bb0(%x: tensor<?x?x?x?xf32>, %dy: tensor<?x?x?x?xf32>):
+  %dw = grow.conv2d_grad_filter %x, %dy padding [1, 1] : (tensor<?x?x?x?xf32>, tensor<?x?x?x?xf32>) -> tensor<3x3x?x?xf32>
+  grow.yield %dw : tensor<3x3x?x?xf32>
+}
+
+// -----
+
+// expected-error @below {{has blocks that need 131072 bytes of shared memory; make the patch smaller}}
+grow.kernel @k blocks <m = 128, n = 128, k = 128, warps_m = 2, warps_n = 4, stages = 1, patch_h = 1, patch_w = 128, precision = fp32> {
+^bb0(%x: tensor<?x?x?x?xf32>, %dy: tensor<?x?x?x?xf32>):
+  %dw = grow.conv2d_grad_filter %x, %dy : (tensor<?x?x?x?xf32>, tensor<?x?x?x?xf32>) -> tensor<1x1x?x?xf32>
+  grow.yield %dw : tensor<1x1x?x?xf32>
+}

@@ -245,14 +245,15 @@ template <class Kernel> class FilterBlock {
       threads / gradientLanes * gradientLanes;
 
   /// A tile of the gradient: its group, first tap and first channels in it.
+  /// Here and below numbers are divided without signs, which cost instructions.
   struct Tile {
-    __device__ __forceinline__ Tile(const FilterPlan &plan, int index)
+    __device__ __forceinline__ Tile(const FilterPlan &plan, unsigned index)
         : index(index) {
       output = index % plan.outputBlocks * tile.outputs;
       index /= plan.outputBlocks;
       input = index % plan.inputBlocks * tile.inputs;
       index /= plan.inputBlocks;
-      const int taps = index % plan.tapBlocks;
+      const unsigned taps = index % plan.tapBlocks;
       tapRow = taps / plan.tapBlockColumns * tile.tapRows;
       tapColumn = taps % plan.tapBlockColumns * tile.tapColumns;
       group = index / plan.tapBlocks;
@@ -357,12 +358,13 @@ private:
 
   template <class Args, int S>
   __device__ __forceinline__ void
-  loadPatch(const Args &args, int index, Stored *to,
+  loadPatch(const Args &args, unsigned index, Stored *to,
             float (&totals)[S][Kernel::gradientVector]) {
     Patch patch;
     patch.column = index % plan.patchColumns * tile.columns;
-    patch.row = index / plan.patchColumns % plan.patchRows * tile.rows;
-    patch.image = index / plan.patchColumns / plan.patchRows * tile.images;
+    index /= plan.patchColumns;
+    patch.row = index % plan.patchRows * tile.rows;
+    patch.image = index / plan.patchRows * tile.images;
     loadInput(args, patch, to);
     loadGradient(args, patch, to + inputPixels * inputPitch, totals);
   }
@@ -378,9 +380,9 @@ private:
                             at.tapColumn * tile.dilationW;
     const int left = plan.groupInputs - at.input;
 #pragma unroll 1
-    for (int i = static_cast<int>(threadIdx.x); i < inputPixels * lanes;
-         i += threads) {
-      const int pixel = i / lanes, channel = i % lanes * N;
+    for (unsigned i = threadIdx.x; i < inputPixels * lanes; i += threads) {
+      const unsigned pixel = i / lanes;
+      const int channel = i % lanes * N;
       const int image = patch.image + pixel / (inputRows * inputColumns);
       const int row =
           firstRow + pixel / inputColumns % inputRows * tile.rowStep();
@@ -414,7 +416,7 @@ private:
     if (thread >= gradientThreads)
       return;
 #pragma unroll 1
-    for (int pixel = thread / gradientLanes; pixel < tile.pixels();
+    for (unsigned pixel = thread / gradientLanes; pixel < tile.pixels();
          pixel += gradientThreads / gradientLanes) {
       const int image = patch.image + pixel / (tile.rows * tile.columns);
       const int row = patch.row + pixel / tile.columns % tile.rows;
@@ -535,6 +537,7 @@ private:
       for (int channel = thread; channel < minOf(left, tile.outputs);
            channel += threads) {
         float total = 0.0f;
+#pragma unroll 1
         for (int row = 0; row < rows; ++row)
           total += shared[row * tile.outputs + channel];
         partial[s * plan.extents.outC + at.group * plan.groupOutputs +
@@ -549,8 +552,7 @@ private:
   finishGradient(const Args &args, const FilterPlan &plan, int branch,
                  int block, const float *partials) {
     constexpr int V = Product::vector, N = minOf(V, Kernel::gradientVector);
-    const int index =
-        block * FilterPlan::finishThreads + static_cast<int>(threadIdx.x);
+    const unsigned index = block * FilterPlan::finishThreads + threadIdx.x;
     if (index >= plan.tiles() * tile.quads())
       return;
     Vec<4> sum = {};
@@ -561,9 +563,9 @@ private:
       for (int j = 0; j < 4; ++j)
         sum[j] += term[j];
     }
-    const int thread = index % threads, quad = index / threads % 8;
-    const int unit = unitOf(thread / 32, index / threads / 8 % tile.units);
-    const int tap = unit / tile.unitsPerTap();
+    const unsigned thread = index % threads, quad = index / threads % 8;
+    const unsigned unit = unitOf(thread / 32, index / threads / 8 % tile.units);
+    const unsigned tap = unit / tile.unitsPerTap();
     const Tile at(plan, index / tile.quads());
     const int tapRow = at.tapRow + tap / tile.tapColumns;
     const int tapColumn = at.tapColumn + tap % tile.tapColumns;

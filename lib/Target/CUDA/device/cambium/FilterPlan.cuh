@@ -179,8 +179,10 @@ struct FilterPlan {
     return partialFloats * branchesPerRound * parts;
   }
 
+  /// Without signs, which cost instructions; neither is negative.
   static CAMBIUM_HOST_DEVICE int ceilDiv(int a, int b) {
-    return (a + b - 1) / b;
+    return static_cast<int>(static_cast<unsigned>(a + b - 1) /
+                            static_cast<unsigned>(b));
   }
   static CAMBIUM_HOST_DEVICE int atLeast(int value, int low) {
     return value < low ? low : value;
