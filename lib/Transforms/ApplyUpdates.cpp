@@ -20,7 +20,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "cambium/IR/Grow.h"
+#include "cambium/IR/Frozen.h"
 #include "cambium/Transforms/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -283,7 +283,11 @@ public:
     Gradients gradients;
     if (failed(func) || failed(gradients.read(getOperation(), *func)))
       return signalPassFailure();
+    auto params = getOperation().getOps<ParamOp>();
+    bool allFrozen = !params.empty() && llvm::all_of(params, isFrozen);
     if (gradients.getParams().empty()) {
+      if (allFrozen)
+        return;
       func->emitOpError() << "has no result marked `" << gradientMark
                           << "`: run --grow-differentiate first";
       return signalPassFailure();

@@ -13,6 +13,7 @@
 #include "BranchTags.h"
 #include "ReverseMode.h"
 
+#include "cambium/IR/Frozen.h"
 #include "cambium/Transforms/Passes.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -118,6 +119,7 @@ private:
   Operation *read(GetOp get) {
     return module.lookupSymbol(get.getSymbolAttr());
   }
+  bool isTrained(GetOp get);
   void reachStored(GetOp get, ArrayRef<Value> contributions);
 
   ModuleOp module;
@@ -126,6 +128,18 @@ private:
   /// Gradients from all reads of a parameter, the last read first.
   DenseMap<StringAttr, SmallVector<Value>> gradients;
 };
+
+/// True for a read of a parameter, or of a sum with a term, that is trained.
+bool Differentiator::isTrained(GetOp get) {
+  Operation *declaration = read(get);
+  if (auto param = dyn_cast_or_null<ParamOp>(declaration))
+    return !isFrozen(param);
+  auto derived = dyn_cast_or_null<DerivedOp>(declaration);
+  return derived && llvm::any_of(derived.getTerms(), [&](Attribute term) {
+           auto symbol = cast<FlatSymbolRefAttr>(term);
+           return !isFrozen(module.lookupSymbol<ParamOp>(symbol));
+         });
+}
 
 /// Hands the gradient of a read to the parameter, or to the terms of a derived
 /// sum.
@@ -144,7 +158,7 @@ LogicalResult Differentiator::run() {
   SmallVector<GetOp> reads;
   SmallVector<Value> roots;
   for (auto get : block.getOps<GetOp>())
-    if (isa_and_nonnull<ParamOp, DerivedOp>(read(get))) {
+    if (isTrained(get)) {
       reads.push_back(get);
       roots.push_back(get.getResult());
     }
@@ -232,6 +246,10 @@ LogicalResult DifferentiatePass::differentiate(func::FuncOp step) {
   SmallVector<Type> types;
   SmallVector<DictionaryAttr> marks;
   for (ParamOp param : module.getOps<ParamOp>()) {
+    if (isFrozen(param)) {
+      ++numFrozen;
+      continue;
+    }
     RankedTensorType type = param.getTensorType();
     Value gradient = differentiator.gradientOf(param);
     gradient ? ++numGradients : ++numUnused;

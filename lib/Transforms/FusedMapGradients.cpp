@@ -61,7 +61,11 @@ private:
   Value keptArgument(Value value, bool bits);
   void rebuildForward();
 
-  FusedMapBuilder newMap() const;
+  FusedMapBuilder newMap() const {
+    return newMap(llvm::to_vector(llvm::seq<int64_t>(0, branches)));
+  }
+  FusedMapBuilder newMap(ArrayRef<int64_t> ofBranches) const;
+  SmallVector<int64_t> trainedBranches(ArrayRef<bool> needed);
   void buildShared(MutableArrayRef<Value> operandGradients);
   void buildTuples(ArrayRef<bool> needed,
                    MutableArrayRef<Value> operandGradients);
@@ -246,8 +250,10 @@ void FusedMapDifferentiator::keepValues() {
 // Maps
 //===----------------------------------------------------------------------===//
 
-FusedMapBuilder FusedMapDifferentiator::newMap() const {
-  FusedMapBuilder result(*body, branches);
+/// A map of some of the branches, or of all.
+FusedMapBuilder
+FusedMapDifferentiator::newMap(ArrayRef<int64_t> ofBranches) const {
+  FusedMapBuilder result(*body, ofBranches.size());
   for (const Argument &argument : arguments)
     switch (argument.kind) {
     case Argument::Input:
@@ -257,10 +263,31 @@ FusedMapBuilder FusedMapDifferentiator::newMap() const {
       result.addSlice(argument.argument, argument.values.front());
       break;
     case Argument::Param:
-      result.addParam(argument.argument, argument.values);
+      result.addParam(argument.argument,
+                      llvm::map_to_vector(ofBranches, [&](int64_t branch) {
+                        return argument.values[branch];
+                      }));
       break;
     }
   return result;
+}
+
+/// The branches with a parameter that is trained. A range of a slice is told by
+/// the number of its branch, so that all branches are needed then.
+SmallVector<int64_t>
+FusedMapDifferentiator::trainedBranches(ArrayRef<bool> needed) {
+  bool sliced = llvm::any_of(arguments, [](const Argument &argument) {
+    return argument.kind == Argument::Slice;
+  });
+  ArrayRef<bool> tuples =
+      needed.drop_front(needed.size() - branches * map.getTupleSize());
+  SmallVector<int64_t> trained;
+  for (int64_t branch = 0; branch < branches; ++branch)
+    if (sliced || llvm::is_contained(tuples.slice(branch * map.getTupleSize(),
+                                                  map.getTupleSize()),
+                                     true))
+      trained.push_back(branch);
+  return trained;
 }
 
 /// The forward map, with kept values among its results.
@@ -315,7 +342,8 @@ void FusedMapDifferentiator::buildShared(
 
 void FusedMapDifferentiator::buildTuples(
     ArrayRef<bool> needed, MutableArrayRef<Value> operandGradients) {
-  FusedMapBuilder tuples = newMap();
+  SmallVector<int64_t> trained = trainedBranches(needed);
+  FusedMapBuilder tuples = newMap(trained);
   size_t numShared = map.getInputs().size() + map.getSlices().size();
   size_t tupleSize = numForwardArguments - numShared;
   SmallVector<size_t> places;
@@ -328,7 +356,8 @@ void FusedMapDifferentiator::buildTuples(
     return;
   FusedMapOp built = tuples.build(builder, map.getLoc());
   for (auto [yield, place] : llvm::enumerate(places))
-    for (auto [branch, result] : llvm::enumerate(built.getResultsOf(yield))) {
+    for (auto [branch, result] :
+         llvm::zip_equal(trained, built.getResultsOf(yield))) {
       size_t operand = numShared + branch * tupleSize + place;
       Value gradient =
           typedLike(cast<OpResult>(result), map.getOperand(operand));

@@ -91,8 +91,9 @@ def GrowDifferentiate : Pass<"grow-differentiate", "::mlir::ModuleOp"> {
     reverse-mode differentiation. Results: the loss, then one gradient for each
     parameter in order of declaration, marked by the result attribute
     `grow.gradient = @param`. A parameter that the loss does not depend on gets
-    zeros. Batch normalisation in training mode becomes statistics,
-    normalisation, and a `grow.set` for each running statistic.
+    zeros, one marked `grow.frozen` gets none. Batch normalisation in training
+    mode becomes statistics, normalisation, and a `grow.set` for each running
+    statistic.
 
     The gradients of a `grow.fused_map` are two more: one for its inputs and one
     for its parameters. What they read of the branches' values the map yields, or
@@ -109,6 +110,8 @@ def GrowDifferentiate : Pass<"grow-differentiate", "::mlir::ModuleOp"> {
            "Name of the function to add">];
   let statistics = [
     Statistic<"numGradients", "gradients", "Parameters with a gradient">,
+    Statistic<"numFrozen", "frozen-parameters",
+              "Parameters that are not trained">,
     Statistic<"numUnused", "unused-parameters",
               "Parameters that the loss does not depend on">];
   let dependentDialects = ["::cambium::grow::GrowDialect",
