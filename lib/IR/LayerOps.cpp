@@ -365,6 +365,10 @@ LogicalResult ReshapeOp::verify() {
   RankedTensorType from = typeOf(getInput()), to = getType();
   if (from.getRank() == 0 || to.getRank() == 0)
     return emitOpError("needs a batch, the first dimension, on both sides");
+  if (from.hasStaticShape() && to.hasStaticShape())
+    return checkExtents(getLoc(), "grow.reshape",
+                        "the number of elements changes", from.getNumElements(),
+                        to.getNumElements());
   if (failed(checkExtents(getLoc(), "grow.reshape", "the batch changes",
                           from.getDimSize(0), to.getDimSize(0))))
     return failure();

@@ -301,8 +301,8 @@ func.func @f(%x: tensor<f32>) {
 // -----
 
 func.func @f(%x: tensor<2x6xf32>) {
-  // expected-error @+1 {{'grow.reshape' op the batch changes: 2 against 3}}
-  %y = grow.reshape %x : tensor<2x6xf32> -> tensor<3x4xf32>
+  // expected-error @+1 {{'grow.reshape' op the number of elements changes: 12 against 15}}
+  %y = grow.reshape %x : tensor<2x6xf32> -> tensor<3x5xf32>
   return
 }
 

@@ -396,8 +396,9 @@ def Grow_BatchNormOp : Grow_Op<"batch_norm",
 def Grow_ReshapeOp : Grow_Op<"reshape", [Pure, Grow_Differentiable]> {
   let summary = "The same elements under another shape";
   let description = [{
-    The batch stays the first dimension; the other extents are static and keep
-    their product.
+    A dynamic batch stays the first dimension; the other extents are static and
+    keep their product. Static shapes, such as those of parameters, have the same
+    number of elements.
 
     Example:
 
