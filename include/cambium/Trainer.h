@@ -10,6 +10,7 @@
 
 #include "cambium/CompileOptions.h"
 #include "cambium/Error.h"
+#include "cambium/Growth.h"
 #include "cambium/Isa.h"
 #include "cambium/Network.h"
 #include "cambium/Tensor.h"
@@ -40,34 +41,6 @@ struct Target {
   Isa isa = Isa::Native;
   TargetKind kind = TargetKind::Host;
   int device = 0;
-};
-
-/// Initial values of new parameters.
-struct Init {
-  enum class Kind { Zero, Kaiming, Constant, Copy };
-  static Init zero() { return {Kind::Zero, 0.0f, 0}; }
-  /// Normal with standard deviation sqrt(2 / fan in) (He et al., 2015).
-  static Init kaiming() { return {Kind::Kaiming, 0.0f, 0}; }
-  static Init constant(float value) { return {Kind::Constant, value, 0}; }
-  /// The values of the map's branch with this index; shapes must agree.
-  static Init copy(unsigned branch) { return {Kind::Copy, 0.0f, branch}; }
-
-  Kind kind = Kind::Zero;
-  float value = 0.0f;
-  unsigned branch = 0;
-};
-
-/// Adds `count` branches to the map called `map`. Every branch gets parameters
-/// of its own, shaped as those of the map's first branch; with `kernel`, the
-/// filters of the new branches have another size, padded so that the result
-/// keeps its shape.
-struct AddBranches {
-  std::string map;
-  unsigned count = 1;
-  /// Name of the optimizer group of the new parameters.
-  std::string group;
-  Init init = Init::zero();
-  std::optional<std::array<int64_t, 2>> kernel = std::nullopt;
 };
 
 /// What a growth did and cost.

@@ -10,6 +10,7 @@
 
 #include "cambium/Trainer.h"
 
+#include "cambium/Growth/Rewrites.h"
 #include "cambium/IR/Grow.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -35,12 +36,8 @@ void addGroup(mlir::ModuleOp module, const GroupOptions &options);
 /// The options of a group of the network.
 GroupOptions optionsOf(grow::GroupOp group);
 
-/// A symbol that the table does not have: `base`, or `base.1`, `base.2`, ...
-std::string freeSymbol(const mlir::SymbolTable &symbols,
-                       const std::string &base);
-
-/// The double with the float's shortest decimal, so that 0.9f is written 0.9.
-double realOf(float value);
+using grow::freeSymbol;
+using grow::realOf;
 
 /// The attribute of an optimizer.
 mlir::Attribute optimizerAttr(mlir::MLIRContext *context,

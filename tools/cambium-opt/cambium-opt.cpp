@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "cambium/Growth/Passes.h"
 #include "cambium/Pipelines/Pipelines.h"
 
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
@@ -26,6 +27,7 @@ int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   cambium::grow::registerDialects(registry);
   cambium::grow::registerPipelines();
+  cambium::grow::registerGrowthPasses();
   return mlir::asMainReturnCode(mlir::MlirOptMain(
       argc, arguments.data(),
       "Cambium's optimizer driver: runs passes of the grow dialect", registry));
