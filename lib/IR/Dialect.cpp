@@ -116,3 +116,27 @@ const char *cambium::precisionName(Precision precision) {
   }
   llvm_unreachable("all precisions are covered");
 }
+
+FailureOr<cambium::TileOrder> cambium::grow::parseTileOrder(AsmParser &parser) {
+  StringRef name;
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseKeyword(&name))
+    return failure();
+  for (TileOrder order :
+       {TileOrder::Rows, TileOrder::Columns, TileOrder::Planes})
+    if (name == tileOrderName(order))
+      return order;
+  return parser.emitError(loc, "expected rows, columns or planes");
+}
+
+const char *cambium::tileOrderName(TileOrder order) {
+  switch (order) {
+  case TileOrder::Rows:
+    return "rows";
+  case TileOrder::Columns:
+    return "columns";
+  case TileOrder::Planes:
+    return "planes";
+  }
+  llvm_unreachable("all orders are covered");
+}

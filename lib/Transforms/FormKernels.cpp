@@ -178,7 +178,7 @@ RegisterTileAttr toAttribute(MLIRContext *context,
                              const ContractionSchedule &schedule) {
   return RegisterTileAttr::get(context, schedule.vectorWidth, schedule.vectors,
                                schedule.tile, schedule.tailTile,
-                               schedule.winograd);
+                               schedule.winograd, schedule.order);
 }
 
 /// True if Winograd's algorithm is asked for or pays: with few channels its
@@ -211,8 +211,9 @@ ContractionSchedule branchSchedule(FusedMapOp map,
                                    const GrowFormKernelsOptions &options) {
   Operation *anchor = branchContraction(map);
   assert(anchor && "maps are fused only where there is a kernel for them");
-  ContractionSchedule schedule =
-      scheduleFor(anchor, branchVectorWidth(map, options.vectorWidth));
+  ContractionSchedule schedule = chooseSchedule(
+      specOf(anchor), branchVectorWidth(map, options.vectorWidth),
+      extentsOf(anchor), TileOrder::Rows);
   if (takesWinograd(map) && prefersWinograd(anchor, options.convAlgorithm))
     schedule.winograd = 4;
   return schedule;

@@ -107,6 +107,13 @@ def Grow_InitAttr : AnyAttrOf<
 // Kernels
 //===----------------------------------------------------------------------===//
 
+def Grow_TileOrderParameter : AttrParameter<"::cambium::TileOrder",
+    "what the rows and vectors of a tile are: rows, columns or planes"> {
+  let parser = "::cambium::grow::parseTileOrder($_parser)";
+  let printer = "$_printer << ::cambium::tileOrderName($_self)";
+  let defaultValue = "::cambium::TileOrder::Rows";
+}
+
 def Grow_RegisterTileAttr : Grow_Attr<"RegisterTile", "register_tile"> {
   let summary = "How a contraction kernel uses vector registers";
   let description = [{
@@ -115,10 +122,17 @@ def Grow_RegisterTileAttr : Grow_Attr<"RegisterTile", "register_tile"> {
     With `winograd = m` the products are those of Winograd's algorithm
     F(m x m, 3 x 3) (Lavin and Gray, "Fast Algorithms for Convolutional Neural
     Networks", 2016).
+
+    The vectors of `order = rows` are channels, and the rows of its tiles are
+    neighbouring pixels of an image's row. Those of `order = columns` are pixels
+    of one column, in neighbouring rows and images: small images fill whole tiles.
+    With `order = planes` the vectors are pixels, and the rows are channels, which
+    suits results of few channels.
   }];
   let parameters = (ins "int64_t":$width, "int64_t":$vectors, "int64_t":$tile,
                         "int64_t":$tail_tile,
-                        DefaultValuedParameter<"int64_t", "0">:$winograd);
+                        DefaultValuedParameter<"int64_t", "0">:$winograd,
+                        Grow_TileOrderParameter:$order);
   let assemblyFormat = "`<` struct(params) `>`";
 }
 

@@ -14,6 +14,7 @@
 #define CAMBIUM_IR_GROW_H
 
 #include "cambium/CompileOptions.h"
+#include "cambium/Target/Common/ContractionSpec.h"
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinAttributes.h"
@@ -62,6 +63,7 @@ mlir::FailureOr<Real> parseReal(mlir::AsmParser &parser);
 void printReal(mlir::AsmPrinter &printer, double value);
 
 mlir::FailureOr<Precision> parsePrecision(mlir::AsmParser &parser);
+mlir::FailureOr<TileOrder> parseTileOrder(mlir::AsmParser &parser);
 
 } // namespace cambium::grow
 

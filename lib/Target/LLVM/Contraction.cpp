@@ -57,6 +57,37 @@ void TileEmitter::copyRow(Value from, I64 existing, I64 channels, Value to,
   });
 }
 
+void TileEmitter::transpose(Value from, I64 fromStride, I64 rows, Value to,
+                            I64 toStride, I64 channels) {
+  int64_t width = k.width;
+  auto one = [&](I64 row, I64 channel) {
+    k.storeFloat(k.loadFloat(from, row * fromStride + channel), to,
+                 channel * toStride + row);
+  };
+  I64 wholeRows = rows / width * width;
+  I64 wholeChannels = channels / width * width;
+  k.loop(0, wholeRows / width, [&](I64 rowBlock) {
+    I64 firstRow = rowBlock * width;
+    k.loop(0, wholeChannels / width, [&](I64 channelBlock) {
+      I64 firstChannel = channelBlock * width;
+      Values vectors;
+      for (int64_t row = 0; row < width; ++row)
+        vectors.push_back(
+            k.load(from, (firstRow + row) * fromStride + firstChannel));
+      vectors = k.transpose(vectors);
+      for (int64_t channel = 0; channel < width; ++channel)
+        k.store(vectors[channel], to,
+                (firstChannel + channel) * toStride + firstRow);
+    });
+    k.loop(wholeChannels, channels, [&](I64 channel) {
+      k.loop(firstRow, firstRow + width, [&](I64 row) { one(row, channel); });
+    });
+  });
+  k.loop(wholeRows, rows, [&](I64 row) {
+    k.loop(0, channels, [&](I64 channel) { one(row, channel); });
+  });
+}
+
 TileEmitter::Run TileEmitter::tapRun(I64 columnClass, I64 run) {
   SmallVector<int64_t> column, firstTap, numTaps;
   for (const auto &runs : columns.classes)
@@ -124,6 +155,10 @@ void emitContraction(OpBuilder &builder, Location loc, StringRef kernelName,
                              epilogue};
   if (spec.kind == ContractionSpec::Kind::BackwardFilter)
     emitFilterContraction(emitter);
+  else if (schedule.order == TileOrder::Columns)
+    emitColumnContraction(emitter);
+  else if (schedule.order == TileOrder::Planes)
+    emitPlaneContraction(emitter);
   else
     emitRowContraction(emitter);
 }

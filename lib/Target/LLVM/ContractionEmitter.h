@@ -44,6 +44,11 @@ struct TileEmitter {
   void copyRow(mlir::Value from, I64 existing, I64 channels, mlir::Value to,
                I64 groupChannels, I64 scratchColumns);
 
+  /// to[c * toStride + r] = from[r * fromStride + c] for all rows r and
+  /// channels c.
+  void transpose(mlir::Value from, I64 fromStride, I64 rows, mlir::Value to,
+                 I64 toStride, I64 channels);
+
   /// The tap run of a column class.
   struct Run {
     I64 column, firstTap, numTaps;
@@ -76,7 +81,16 @@ struct ContractionEmitter : TileEmitter {
               mlir::Value mask, const PhaseArguments &arguments);
 };
 
+// The kernels of each order, and what a launch of them asks for.
 void emitRowContraction(ContractionEmitter &emitter);
+void emitColumnContraction(ContractionEmitter &emitter);
+LaunchSizes columnLaunch(const ContractionSpec &spec,
+                         const ContractionSchedule &schedule,
+                         const Extents<int64_t> &extents);
+void emitPlaneContraction(ContractionEmitter &emitter);
+LaunchSizes planeLaunch(const ContractionSpec &spec,
+                        const ContractionSchedule &schedule,
+                        const Extents<int64_t> &extents);
 void emitFilterContraction(ContractionEmitter &emitter);
 
 } // namespace cambium

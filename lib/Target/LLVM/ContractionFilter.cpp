@@ -8,9 +8,10 @@
 // Phase 0 sums up partial gradients. The units are split into a number of
 // ranges that depends on the extents alone; a task handles one range, one group
 // and some channel blocks. For each unit it copies the rows of x into scratch,
-// padded, and packs the rows of dy as [pixel][block]. A register tile of taps
-// and channels then runs over all pixels of the unit, starting at zero, and is
-// added to the partial gradient.
+// padded, or packs their pixels where the window has one tap, and packs the
+// rows of dy as [pixel][block]. A register tile of taps and channels then runs
+// over all pixels of the unit, starting at zero, and is added to the partial
+// gradient.
 //
 // Phase 1 adds the partial gradients in order.
 //
@@ -78,12 +79,73 @@ void FilterTiles::emitTile(const Geometry &g, const FilterUnit &u,
         return k.ifThenYield(
             exists, [&] { return rowProducts(row, source, carried); }, carried);
       });
+  addTile(sums, run.partial, tile, first);
+}
+
+void FilterTiles::addTile(ValueRange sums, Value partial, int64_t tile,
+                          I64 first) {
   for (int64_t index = 0; index < tile; ++index)
     for (int64_t v = 0; v < schedule.vectors; ++v) {
       I64 offset = (first + index) * block() + v * schedule.vectorWidth;
       Value sum = sums[index * schedule.vectors + v];
-      k.store(k.add(k.load(run.partial, offset), sum), run.partial, offset);
+      k.store(k.add(k.load(partial, offset), sum), partial, offset);
     }
+}
+
+void FilterTiles::forPanels(const Geometry &g,
+                            function_ref<void(const FilterPanels &)> body) {
+  int64_t rows = panelRows(schedule);
+  k.loop(0, ceilDiv(g.runRows, I64(rows)), [&](I64 index) {
+    I64 first = index * rows;
+    body({first, minOf(g.runRows - first, rows)});
+  });
+}
+
+void FilterTiles::packSource(const Geometry &g, const FilterUnit &u, Value x,
+                             Value memory, const FilterPanels &panels) {
+  forTiles(panels.channels, [&](int64_t tile, I64 first) {
+    Value panel = k.at(memory, first * pixels(g, u));
+    packTile(g, u, x, panel, tile, panels.first + first);
+  });
+}
+
+/// Whole vectors are stored in order: what one writes too much, the next pixel
+/// or the next panel replaces.
+void FilterTiles::packTile(const Geometry &g, const FilterUnit &u, Value x,
+                           Value panel, int64_t tile, I64 first) {
+  auto copy = [&](bool masked) {
+    k.loop(u.firstRow, u.endRow, [&](I64 row) {
+      Value from = k.at(x, sourceOffset(g, u, row * spec.strideH) + first);
+      Value to = k.at(panel, (row - u.firstRow) * g.outputColumns * tile);
+      I64 count = rowColumns(row, g.outputColumns, g.pixels);
+      k.loop(0, count, [&](I64 column) {
+        for (int64_t lane = 0; lane < tile; lane += k.width) {
+          I64 source = column * (g.sourceChannels * spec.strideW) + lane;
+          Value mask =
+              masked ? k.firstLanes(g.sourceGroup - first - lane) : Value();
+          k.store(k.load(from, source, mask), to, column * tile + lane);
+        }
+      });
+    });
+  };
+  int64_t read = (tile + k.width - 1) / k.width * k.width;
+  k.ifThenElse(
+      k.lessEqual(first + read, g.sourceGroup), [&] { copy(false); },
+      [&] { copy(true); });
+}
+
+void FilterTiles::addPanelProducts(const Geometry &g, const FilterUnit &u,
+                                   Value memory, Value packed, Value partial,
+                                   const FilterPanels &panels) {
+  I64 count = pixels(g, u);
+  forTiles(panels.channels, [&](int64_t tile, I64 first) {
+    Value panel = k.at(memory, first * count);
+    Values left;
+    for (int64_t index = 0; index < tile; ++index)
+      left.push_back(k.at(panel, index));
+    addTile(accumulate(zeroTile(tile), tile, count, left, tile, packed),
+            partial, tile, panels.first + first);
+  });
 }
 
 void FilterTiles::reduce(const Geometry &g, I64 task, Value partials,
@@ -159,8 +221,8 @@ private:
   void emitTask(const PhaseArguments &arguments, const Geometry &g, I64 task);
   void copySource(const Geometry &g, const FilterUnit &unit, Value x,
                   Value rows);
-  Value sourceRow(const Geometry &g, const FilterUnit &unit, Value x,
-                  Value rows, I64 source);
+  Value sourceRow(const Geometry &g, const FilterUnit &unit, Value rows,
+                  I64 source);
   void packGradient(const Geometry &g, const FilterUnit &unit, I64 channelBlock,
                     Value dy, Value packed);
 
@@ -199,45 +261,46 @@ void FilterEmitter::emitTask(const PhaseArguments &arguments, const Geometry &g,
            index * g.partialFloats + group * g.channelBlocks * g.partialBlock);
   k.fillZero(k.at(partial, firstBlock * g.partialBlock),
              (endBlock - firstBlock) * g.partialBlock);
-  k.loop(
-      index * g.units / g.partials, (index + 1) * g.units / g.partials,
-      [&](I64 unitIndex) {
-        FilterUnit unit = tiles.unit(g, unitIndex, group);
-        copySource(g, unit, x, rows);
-        k.loop(firstBlock, endBlock, [&](I64 channelBlock) {
-          packGradient(g, unit, channelBlock, dy, packed);
-          tiles.addProducts(
-              g, unit,
-              [&](I64 source) { return sourceRow(g, unit, x, rows, source); },
-              packed, k.at(partial, channelBlock * g.partialBlock));
-        });
-      });
+  k.loop(index * g.units / g.partials, (index + 1) * g.units / g.partials,
+         [&](I64 unitIndex) {
+           FilterUnit unit = tiles.unit(g, unitIndex, group);
+           auto forBlocks = [&](function_ref<void(Value)> addTo) {
+             k.loop(firstBlock, endBlock, [&](I64 channelBlock) {
+               packGradient(g, unit, channelBlock, dy, packed);
+               addTo(k.at(partial, channelBlock * g.partialBlock));
+             });
+           };
+           if (tiles.packsSource()) {
+             tiles.forPanels(g, [&](const FilterPanels &panels) {
+               tiles.packSource(g, unit, x, rows, panels);
+               forBlocks([&](Value to) {
+                 tiles.addPanelProducts(g, unit, rows, packed, to, panels);
+               });
+             });
+             return;
+           }
+           copySource(g, unit, x, rows);
+           forBlocks([&](Value to) {
+             tiles.addProducts(
+                 g, unit,
+                 [&](I64 source) { return sourceRow(g, unit, rows, source); },
+                 packed, to);
+           });
+         });
 }
 
 void FilterEmitter::copySource(const Geometry &g, const FilterUnit &u, Value x,
                                Value rows) {
   k.loop(u.firstSource, u.endSource, [&](I64 source) {
-    auto copy = [&] {
-      e.copyRow(k.at(x, tiles.sourceOffset(g, u, source)),
-                e.rowColumns(source, g.sourceColumns, g.pixels),
-                g.sourceChannels,
-                k.at(rows, (source - u.firstSource) * g.scratchRow),
-                g.sourceGroup, g.scratchColumns);
-    };
-    if (tiles.readsInPlace())
-      k.ifThenElse(tiles.canReadInPlace(g, source), [] {}, copy);
-    else
-      copy();
+    e.copyRow(k.at(x, tiles.sourceOffset(g, u, source)), g.sourceColumns,
+              g.sourceChannels, sourceRow(g, u, rows, source), g.sourceGroup,
+              g.scratchColumns);
   });
 }
 
-Value FilterEmitter::sourceRow(const Geometry &g, const FilterUnit &u, Value x,
+Value FilterEmitter::sourceRow(const Geometry &g, const FilterUnit &u,
                                Value rows, I64 source) {
-  Value copied = k.at(rows, (source - u.firstSource) * g.scratchRow);
-  if (!tiles.readsInPlace())
-    return copied;
-  return k.select(tiles.canReadInPlace(g, source),
-                  k.at(x, tiles.sourceOffset(g, u, source)), copied);
+  return k.at(rows, (source - u.firstSource) * g.scratchRow);
 }
 
 void FilterEmitter::packGradient(const Geometry &g, const FilterUnit &u,

@@ -26,6 +26,11 @@ struct FilterUnit {
   I64 group, image, firstRow, endRow, firstSource, endSource;
 };
 
+/// Source channels that are packed at a time.
+struct FilterPanels {
+  I64 first, channels;
+};
+
 class FilterTiles : public TileEmitter {
 public:
   using Geometry = FilterGeometry<I64>;
@@ -63,6 +68,23 @@ public:
   void addProducts(const Geometry &g, const FilterUnit &unit, RowPointer source,
                    mlir::Value packed, mlir::Value partial);
 
+  /// True for windows of one tap: there is nothing that taps could share, so
+  /// x is packed as [tile of channels][pixel][channel], which no stride spoils.
+  bool packsSource() const { return cambium::packsSource(spec); }
+  /// Pixels of a unit.
+  I64 pixels(const Geometry &g, const FilterUnit &unit) {
+    return (unit.endRow - unit.firstRow - 1) * g.outputColumns +
+           rowColumns(unit.endRow - 1, g.outputColumns, g.pixels);
+  }
+  void forPanels(const Geometry &g,
+                 llvm::function_ref<void(const FilterPanels &)> body);
+  void packSource(const Geometry &g, const FilterUnit &unit, mlir::Value x,
+                  mlir::Value memory, const FilterPanels &panels);
+  /// The same as `addProducts`, of a packed source.
+  void addPanelProducts(const Geometry &g, const FilterUnit &unit,
+                        mlir::Value memory, mlir::Value packed,
+                        mlir::Value partial, const FilterPanels &panels);
+
   /// Adds up partial gradients in order: one of `g.reduceTasks(spec)` tasks.
   void reduce(const Geometry &g, I64 task, mlir::Value partials, Store store);
 
@@ -75,6 +97,10 @@ private:
   void emitTile(const Geometry &g, const FilterUnit &unit, RowPointer source,
                 mlir::Value packed, const RunRows &run, int64_t tile,
                 I64 first);
+  void packTile(const Geometry &g, const FilterUnit &unit, mlir::Value x,
+                mlir::Value panel, int64_t tile, I64 first);
+  void addTile(mlir::ValueRange sums, mlir::Value partial, int64_t tile,
+               I64 first);
   void reduceRow(const Geometry &g, I64 kernelRow, I64 kernelColumn,
                  I64 sourceChannel, mlir::Value partials, Store store);
 };

@@ -66,6 +66,9 @@ bool isPointwise(const ContractionSpec &spec);
 int64_t flatRow(const ContractionSpec &spec,
                 const ContractionSchedule &schedule);
 
+/// True if filter gradients pack x: windows of one tap without padding.
+bool packsSource(const ContractionSpec &spec);
+
 /// x, w and y extents as kernel or host integers.
 template <typename Int> struct Extents {
   Int batch, inH, inW, inC, outH, outW, outC;
@@ -135,11 +138,10 @@ struct BlockTargets {
   /// few enough that summing them up costs little memory traffic.
   static constexpr int64_t partials = 16;
   static constexpr int64_t partialBytes = 4 * 1024 * 1024;
+  /// Source channels that filter gradients pack at a time.
+  static constexpr int64_t packedChannels = 512;
   /// Filter rows summed up by one task of a filter gradient's second phase.
   static constexpr int64_t reducedRows = 16;
-  /// Source channels transposed together when packing, so that the panel stays
-  /// in L1.
-  static constexpr int64_t packedChannels = 128;
 };
 
 /// All that depends on extents in Forward and BackwardData.
@@ -275,6 +277,20 @@ template <typename Int> struct FilterGeometry {
   }
 };
 
+/// Whole tiles of `BlockTargets::packedChannels`.
+inline int64_t panelRows(const ContractionSchedule &schedule) {
+  return std::max<int64_t>(BlockTargets::packedChannels / schedule.tile, 1) *
+         schedule.tile;
+}
+
+/// Rows that the tiles cover if they begin anew after so many rows.
+template <typename Int>
+Int coveredPanels(const ContractionSchedule &schedule, Int rows) {
+  Int panel(panelRows(schedule));
+  Int whole = rows / panel * panel;
+  return whole + coveredRows(schedule, rows - whole);
+}
+
 template <typename Int>
 FilterGeometry<Int>
 filterGeometry(const ContractionSpec &spec, const ContractionSchedule &schedule,
@@ -305,6 +321,8 @@ filterGeometry(const ContractionSpec &spec, const ContractionSchedule &schedule,
   int64_t runs = columns.runsPerClass();
   Int runRows = Int(columns.classes[0][0].numTaps) * sourceG;
   Int paddedRunRows = coveredRows(schedule, runRows);
+  if (packsSource(spec))
+    paddedRunRows = maxOf(paddedRunRows, coveredPanels(schedule, runRows));
   Int channelBlocks = ceilDiv(outputG, block);
   Int kernelRow = Int(runs) * paddedRunRows * block;
   Int partialBlock = Int(spec.kernelH) * kernelRow;

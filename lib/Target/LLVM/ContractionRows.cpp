@@ -56,7 +56,6 @@ void RowTiles::packForward(Value to, I64 kernelRow, I64 group, I64 channelBlock,
 void RowTiles::packTransposed(Value to, I64 kernelRow, I64 group,
                               I64 channelBlock, Value filter,
                               const Geometry &g) {
-  constexpr int64_t panel = BlockTargets::packedChannels;
   k.loop(0, spec.kernelW, [&](I64 tap) {
     I64 kernelColumn = k.lookUp(columns.tapOrder, tap);
     Value tapTo = k.at(to, tap * g.sourceGroup * block());
@@ -64,25 +63,12 @@ void RowTiles::packTransposed(Value to, I64 kernelRow, I64 group,
                    channelBlock * block();
     I64 lanes =
         maxOf(minOf(g.outputGroup - channelBlock * block(), block()), I64(0));
-    k.loop(0, ceilDiv(g.sourceGroup, I64(panel)), [&](I64 panelIndex) {
-      I64 first = panelIndex * panel;
-      I64 end = minOf(first + panel, g.sourceGroup);
-      k.loop(0, block(), [&](I64 lane) {
-        k.ifThenElse(
-            k.less(lane, lanes),
-            [&] {
-              Value from = k.at(filter, (firstRow + lane) * g.sourceChannels +
-                                            group * g.sourceGroup);
-              k.loop(first, end, [&](I64 channel) {
-                k.storeFloat(k.loadFloat(from, channel), tapTo,
-                             channel * block() + lane);
-              });
-            },
-            [&] {
-              k.loop(first, end, [&](I64 channel) {
-                k.storeFloat(k.zeroFloat(), tapTo, channel * block() + lane);
-              });
-            });
+    Value from =
+        k.at(filter, firstRow * g.sourceChannels + group * g.sourceGroup);
+    transpose(from, g.sourceChannels, lanes, tapTo, block(), g.sourceGroup);
+    k.loop(lanes, block(), [&](I64 lane) {
+      k.loop(0, g.sourceGroup, [&](I64 channel) {
+        k.storeFloat(k.zeroFloat(), tapTo, channel * block() + lane);
       });
     });
   });
@@ -103,24 +89,19 @@ RowBlock RowTiles::rowBlock(const Geometry &g, I64 task) {
   I64 endRow = minOf(firstRow + g.rowsPerTask, g.outputRows);
   I64 lastRow = endRow - 1;
   int64_t halo = (spec.kernelH - 1) * spec.dilationH;
-  I64 firstSource = 0, lastSource = 0;
-  if (forward) {
-    firstSource = firstRow * spec.strideH - spec.padTop;
-    lastSource = lastRow * spec.strideH + (halo - spec.padTop);
-  } else {
-    // Rounding towards zero instead of down only matters below zero, which the
-    // clamp turns into zero as well.
-    firstSource =
-        (firstRow + (spec.padTop - halo + spec.strideH - 1)) / spec.strideH;
-    lastSource = (lastRow + spec.padTop) / spec.strideH;
-  }
+  // Rounding towards zero instead of down only matters below zero, which the
+  // clamp turns into zero as well.
+  I64 firstSource =
+      forward
+          ? firstRow * spec.strideH - spec.padTop
+          : (firstRow + (spec.padTop - halo + spec.strideH - 1)) / spec.strideH;
   I64 firstBlock = split * g.channelBlocksPerTask;
   return {image,
           group,
           firstRow,
           endRow,
           maxOf(firstSource, 0),
-          minOf(lastSource + 1, g.sourceRows),
+          endSource(g, lastRow),
           firstBlock,
           minOf(firstBlock + g.channelBlocksPerTask, g.channelBlocks)};
 }
@@ -136,6 +117,13 @@ void RowTiles::emitRow(const Geometry &g, I64 row, Value filter,
             emitTile(g, row, columnClass, filter, source, size, first)});
     });
   });
+}
+
+I64 RowTiles::endSource(const Geometry &g, I64 row) {
+  int64_t halo = (spec.kernelH - 1) * spec.dilationH;
+  I64 last = forward ? row * spec.strideH + (halo - spec.padTop)
+                     : (row + spec.padTop) / spec.strideH;
+  return minOf(last + 1, g.sourceRows);
 }
 
 std::pair<I64, Value> RowTiles::sourceRow(const Geometry &g, I64 row,

@@ -65,6 +65,13 @@ public:
   mlir::Value packedBlock(mlir::Value packed, const Geometry &g, I64 group,
                           I64 channelBlock);
 
+  /// The source row that kernel row `kernelRow` reads for output row `row`, and
+  /// whether there is one.
+  std::pair<I64, mlir::Value> sourceRow(const Geometry &g, I64 row,
+                                        I64 kernelRow);
+  /// One past the last source row that output row `row` reads.
+  I64 endSource(const Geometry &g, I64 row);
+
   /// One of `g.tasks(spec)` tasks.
   RowBlock rowBlock(const Geometry &g, I64 task);
 
@@ -83,10 +90,6 @@ private:
                    mlir::Value filter, const Geometry &g);
   void packTransposed(mlir::Value to, I64 kernelRow, I64 group,
                       I64 channelBlock, mlir::Value filter, const Geometry &g);
-  /// The source row that kernel row `kernelRow` reads for output row `row`, and
-  /// whether there is one.
-  std::pair<I64, mlir::Value> sourceRow(const Geometry &g, I64 row,
-                                        I64 kernelRow);
   Values emitTile(const Geometry &g, I64 row, I64 columnClass,
                   mlir::Value filter, RowPointer source, int64_t tile,
                   I64 first);

@@ -356,6 +356,10 @@ LogicalResult verifySchedule(KernelOp kernel,
           "has a schedule for Winograd's algorithm, which does not suit its "
           "grow.fused_map; set winograd to 0");
   }
+  if (schedule.order != TileOrder::Rows)
+    return kernel.emitOpError("has a schedule in order of ")
+           << tileOrderName(schedule.order)
+           << ", but kernels over branches have order rows only";
   int64_t least = branchVectorWidth(body.map, schedule.vectorWidth);
   if (schedule.vectorWidth < least)
     return kernel.emitOpError()

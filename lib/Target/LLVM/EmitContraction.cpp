@@ -25,6 +25,7 @@ FailureOr<ContractionSchedule> scheduleOf(KernelOp kernel) {
   schedule.tile = attr.getTile();
   schedule.tailTile = attr.getTailTile();
   schedule.winograd = attr.getWinograd();
+  schedule.order = attr.getOrder();
   if (!isVectorWidth(schedule.vectorWidth))
     return kernel.emitOpError()
            << "has a schedule for vectors of " << schedule.vectorWidth
@@ -118,6 +119,10 @@ FailureOr<KernelForm> contractionForm(KernelOp kernel,
     return kernel.emitOpError("has a schedule for Winograd's algorithm, which "
                               "only kernels over branches have; set winograd "
                               "to 0");
+  if (!supportsOrder(spec, schedule.order))
+    return kernel.emitOpError("has a schedule in order of ")
+           << tileOrderName(schedule.order)
+           << ", which there is not for its contraction; set order to rows";
   ContractionLayout layout = layoutOf(signature, anchor);
   using Kind = ContractionSpec::Kind;
   TensorSlot y = spec.kind == Kind::Forward        ? layout.result

@@ -179,6 +179,10 @@ Value KernelBuilder::both(Value lhs, Value rhs) {
   return arith::AndIOp::create(builder, loc, lhs, rhs);
 }
 
+Value KernelBuilder::either(Value lhs, Value rhs) {
+  return arith::OrIOp::create(builder, loc, lhs, rhs);
+}
+
 Value KernelBuilder::select(Value condition, Value yes, Value no) {
   return arith::SelectOp::create(builder, loc, condition, yes, no);
 }
@@ -261,6 +265,56 @@ Value KernelBuilder::add(Value lhs, Value rhs) {
 
 Value KernelBuilder::fma(Value lhs, Value rhs, Value accumulator) {
   return vector::FMAOp::create(builder, loc, lhs, rhs, accumulator);
+}
+
+/// Shuffles that processors have one instruction for: interleaving within
+/// quads, then exchanging whole quads.
+SmallVector<Value> KernelBuilder::transpose(ArrayRef<Value> rows) {
+  auto shuffle = [&](Value lhs, Value rhs, function_ref<int64_t(int64_t)> of) {
+    SmallVector<int64_t> lanes;
+    for (int64_t lane = 0; lane < width; ++lane)
+      lanes.push_back(of(lane));
+    return vector::ShuffleOp::create(builder, loc, lhs, rhs, lanes).getResult();
+  };
+  SmallVector<Value> result(rows);
+  constexpr int64_t quad = 4;
+  // Pairs of lanes from `first` on, one of each row.
+  auto interleave = [&](Value lhs, Value rhs, int64_t first) {
+    return shuffle(lhs, rhs, [&](int64_t lane) {
+      int64_t from = lane / quad * quad + first + lane % quad / 2;
+      return lane % 2 ? width + from : from;
+    });
+  };
+  auto joinHalves = [&](Value lhs, Value rhs, int64_t first) {
+    return shuffle(lhs, rhs, [&](int64_t lane) {
+      int64_t from = lane / quad * quad + first + lane % 2;
+      return lane % quad < 2 ? from : width + from;
+    });
+  };
+  for (int64_t row = 0; row < width; row += quad) {
+    Value *four = &result[row];
+    Value low[] = {interleave(four[0], four[1], 0),
+                   interleave(four[2], four[3], 0)};
+    Value high[] = {interleave(four[0], four[1], 2),
+                    interleave(four[2], four[3], 2)};
+    four[0] = joinHalves(low[0], low[1], 0);
+    four[1] = joinHalves(low[0], low[1], 2);
+    four[2] = joinHalves(high[0], high[1], 0);
+    four[3] = joinHalves(high[0], high[1], 2);
+  }
+  for (int64_t distance = quad; distance < width; distance *= 2)
+    for (int64_t row = 0; row < width; ++row) {
+      if (row & distance)
+        continue;
+      Value lhs = result[row], rhs = result[row + distance];
+      result[row] = shuffle(lhs, rhs, [&](int64_t lane) {
+        return lane & distance ? width + lane - distance : lane;
+      });
+      result[row + distance] = shuffle(lhs, rhs, [&](int64_t lane) {
+        return lane & distance ? width + lane : lane + distance;
+      });
+    }
+  return result;
 }
 
 Value KernelBuilder::firstLanes(I64 count) {

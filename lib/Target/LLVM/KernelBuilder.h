@@ -96,6 +96,7 @@ public:
   mlir::Value lessEqual(I64 lhs, I64 rhs) { return less(lhs, rhs + 1); }
   mlir::Value equal(I64 lhs, I64 rhs);
   mlir::Value both(mlir::Value lhs, mlir::Value rhs);
+  mlir::Value either(mlir::Value lhs, mlir::Value rhs);
   mlir::Value select(mlir::Value condition, mlir::Value yes, mlir::Value no);
   /// values[index], for 0 <= index < values.size().
   I64 lookUp(llvm::ArrayRef<int64_t> values, I64 index);
@@ -116,6 +117,8 @@ public:
   mlir::Value broadcast(mlir::Value scalar);
   mlir::Value add(mlir::Value lhs, mlir::Value rhs);
   mlir::Value fma(mlir::Value lhs, mlir::Value rhs, mlir::Value accumulator);
+  /// Vectors of columns from `width` vectors of rows.
+  llvm::SmallVector<mlir::Value> transpose(llvm::ArrayRef<mlir::Value> rows);
   /// vector<Wxi1>: the first `count` lanes, all if it is W or more.
   mlir::Value firstLanes(I64 count);
 };

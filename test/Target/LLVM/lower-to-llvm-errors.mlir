@@ -36,6 +36,15 @@ grow.kernel @k schedule <width = 8, vectors = 1, tile = 0, tail_tile = 1> {
 
 // -----
 
+// expected-error @below {{'grow.kernel' op has a schedule in order of columns, which there is not for its contraction; set order to rows}}
+grow.kernel @k schedule <width = 8, vectors = 2, tile = 6, tail_tile = 4, order = columns> {
+^bb0(%x: tensor<?x?xf32>, %w: tensor<?x?xf32>):
+  %0 = grow.linear %x, %w : (tensor<?x?xf32>, tensor<?x?xf32>) -> tensor<?x?xf32>
+  grow.yield %0 : tensor<?x?xf32>
+}
+
+// -----
+
 grow.kernel @k {
 ^bb0(%x: tensor<?x?x?x?xf32>):
   %0 = grow.relu %x : tensor<?x?x?x?xf32>

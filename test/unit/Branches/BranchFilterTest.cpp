@@ -304,8 +304,9 @@ TEST_P(BranchFilterAssembly, AccumulatorsStayInRegisters) {
                                  strided, makeLinear(9, channels, channels)})
     for (bool recompute : {false, true}) {
       BranchCase test = makeCase(problem, 2, Activation::Relu, recompute, 1);
-      ContractionSchedule schedule = chooseSchedule(
-          test.spec().contraction, vectorWidth(isa), problem.extents);
+      ContractionSchedule schedule =
+          chooseSchedule(test.spec().contraction, vectorWidth(isa),
+                         problem.extents, TileOrder::Rows);
       auto module = branchModule(test, schedule);
       std::string assembly = llvm::cantFail(emitAssembly(*module, isa));
       int64_t found = 0;

@@ -185,7 +185,7 @@ ContractionSchedule cambium::test::branchSchedule(const Jit &jit,
                                                   int64_t winograd) {
   ContractionSchedule schedule = chooseSchedule(
       test.spec().contraction, std::max<int64_t>(vectorWidth(jit.isa()), 8),
-      test.problem.extents);
+      test.problem.extents, TileOrder::Rows);
   schedule.winograd = winograd;
   return schedule;
 }

@@ -240,8 +240,9 @@ TEST(BranchRowsAssembly, AccumulatorsStayInRegisters) {
     for (int64_t channels : assemblyChannels())
       for (const BranchCase &test :
            bodies(makeConv(1, 8, channels, channels, 3, 1))) {
-        ContractionSchedule schedule = chooseSchedule(
-            test.spec().contraction, vectorWidth(isa), test.problem.extents);
+        ContractionSchedule schedule =
+            chooseSchedule(test.spec().contraction, vectorWidth(isa),
+                           test.problem.extents, TileOrder::Rows);
         auto module = branchModule(test, schedule);
         std::string assembly = llvm::cantFail(emitAssembly(*module, isa));
         int64_t found = 0;

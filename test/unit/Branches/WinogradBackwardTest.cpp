@@ -248,8 +248,9 @@ TEST_P(WinogradBackwardAssembly, AccumulatorsStayInRegisters) {
     test.activation = Activation::Relu;
     test.recompute = recompute;
     test.sums = 1;
-    ContractionSchedule schedule = chooseSchedule(
-        test.spec().contraction, vectorWidth(isa), test.problem.extents);
+    ContractionSchedule schedule =
+        chooseSchedule(test.spec().contraction, vectorWidth(isa),
+                       test.problem.extents, TileOrder::Rows);
     schedule.winograd = 4;
     std::string assembly =
         llvm::cantFail(emitAssembly(*branchModule(test, schedule), isa));

@@ -134,8 +134,9 @@ TEST_P(WinogradAssembly, AccumulatorsStayInRegisters) {
   auto [isa, channels] = GetParam();
   BranchCase test = makeCase(1, 8, 8, channels, channels);
   test.activation = Activation::Relu;
-  ContractionSchedule schedule = chooseSchedule(
-      test.spec().contraction, vectorWidth(isa), test.problem.extents);
+  ContractionSchedule schedule =
+      chooseSchedule(test.spec().contraction, vectorWidth(isa),
+                     test.problem.extents, TileOrder::Rows);
   schedule.winograd = 4;
   std::string assembly =
       llvm::cantFail(emitAssembly(*branchModule(test, schedule), isa));

@@ -56,6 +56,34 @@ TEST_P(ContractionAssembly, AccumulatorsStayInRegisters) {
   }
 }
 
+TEST_P(ContractionAssembly, AccumulatorsStayInRegistersInEveryOrder) {
+  if (!llvm::Triple(llvm::sys::getProcessTriple()).isX86())
+    GTEST_SKIP() << "the schedules are for x86-64";
+  auto [isa, kind, channels] = GetParam();
+  ContractionSpec spec;
+  spec.kind = kind;
+  spec.kernelH = spec.kernelW = 3;
+  spec.padTop = spec.padLeft = spec.padBottom = spec.padRight = 1;
+  // Few channels ask for planes of one, two and three.
+  for (int64_t few : {channels, int64_t{1}, int64_t{2}, int64_t{3}})
+    for (TileOrder order : {TileOrder::Columns, TileOrder::Planes}) {
+      if (!supportsOrder(spec, order))
+        continue;
+      ContractionExtents extents{1, 28, 28, few, 28, 28, few};
+      ContractionSchedule schedule =
+          chooseSchedule(spec, vectorWidth(isa), extents, order);
+      auto module = contractionModule(spec, schedule,
+                                      ContractionLayout::plain(spec), nullptr);
+      std::string assembly = llvm::cantFail(emitAssembly(*module, isa));
+      EXPECT_EQ(vectorSpills(assembly), 0) << schedule.str();
+      int64_t found = 0;
+      for (const InnerLoop &loop : innerLoops(assembly))
+        found += loop.multiplyAdds;
+      EXPECT_EQ(found, (schedule.tile + schedule.tailTile) * schedule.vectors)
+          << schedule.str();
+    }
+}
+
 std::string
 parameterName(const testing::TestParamInfo<ContractionAssembly::ParamType> &p) {
   static const char *const kinds[] = {"Forward", "BackwardData",

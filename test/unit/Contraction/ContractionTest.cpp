@@ -61,6 +61,21 @@ void expectAllKindsMatch(const Problem &problem, unsigned seed) {
   }
 }
 
+/// In each order that there is.
+void expectOrdersMatch(const Problem &problem, unsigned seed) {
+  for (Kind kind : {Kind::Forward, Kind::BackwardData}) {
+    ContractionSpec spec = problem.spec(kind);
+    for (TileOrder order : {TileOrder::Columns, TileOrder::Planes}) {
+      if (!supportsOrder(spec, order))
+        continue;
+      ContractionKernel kernel(jit(), spec,
+                               chooseSchedule(spec, vectorWidth(jit().isa()),
+                                              problem.extents, order));
+      expectMatches(kernel, problem, seed);
+    }
+  }
+}
+
 template <typename T>
 T pick(std::mt19937 &random, std::initializer_list<T> values) {
   return values.begin()[random() % values.size()];
@@ -107,6 +122,12 @@ TEST_P(RandomConv, MatchesNaiveLoop) {
   std::mt19937 random(GetParam());
   for (unsigned i = 0; i < 8; ++i)
     expectAllKindsMatch(randomConv(random), GetParam() * 100 + i);
+}
+
+TEST_P(RandomConv, MatchesNaiveLoopInEveryOrder) {
+  std::mt19937 random(GetParam() + 1000);
+  for (unsigned i = 0; i < 4; ++i)
+    expectOrdersMatch(randomConv(random), GetParam() * 100 + i);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomConv, testing::Range(0u, trials(12u)));
@@ -189,6 +210,48 @@ TEST(Contraction, OtherInstructionSets) {
             chooseSchedule(spec, vectorWidth(isa), problem.extents));
         expectMatches(kernel, problem, 7);
       }
+  }
+}
+
+TEST(Contraction, OrdersServeSmallImagesAndFewChannels) {
+  Problem stem = makeConv(2, 30, 3, 20, 7, 3);
+  stem.window.strideH = stem.window.strideW = 2;
+  stem.inferOutput();
+  for (const Problem &problem :
+       {makeConv(7, 7, 33, 40, 3, 1), makeConv(0, 7, 8, 8, 3, 1),
+        makeConv(3, 2, 16, 16, 5, 2), stem, makeConv(2, 28, 1, 16, 3, 1)})
+    expectOrdersMatch(problem, 21);
+}
+
+TEST(Contraction, OrdersGiveEqualBits) {
+  Problem problem = makeConv(3, 11, 10, 12, 3, 1);
+  for (Kind kind : {Kind::Forward, Kind::BackwardData}) {
+    ContractionSpec spec = problem.spec(kind);
+    Operands operands = randomOperands(problem, kind, 24);
+    auto run = [&](TileOrder order) {
+      ContractionKernel kernel(jit(), spec,
+                               chooseSchedule(spec, vectorWidth(jit().isa()),
+                                              problem.extents, order));
+      return kernel.run(problem.dims(kind), {operands.lhs, operands.rhs},
+                        operands.resultFloats);
+    };
+    Floats rows = run(TileOrder::Rows);
+    EXPECT_EQ(rows, run(TileOrder::Columns));
+    EXPECT_EQ(rows, run(TileOrder::Planes));
+  }
+}
+
+TEST(Contraction, FilterGradientOfOneTapPacksPanels) {
+  Problem strided = makeConv(3, 9, 600, 20, 1, 0);
+  strided.window.strideH = strided.window.strideW = 2;
+  strided.inferOutput();
+  for (const Problem &problem :
+       {strided, makeConv(2, 9, 505, 8, 1, 0), makeLinear(150, 1025, 10)}) {
+    ContractionSpec spec = problem.spec(Kind::BackwardFilter);
+    ContractionKernel kernel(
+        jit(), spec,
+        chooseSchedule(spec, vectorWidth(jit().isa()), problem.extents));
+    expectMatches(kernel, problem, 22);
   }
 }
 
@@ -317,6 +380,49 @@ TEST(Contraction, FilterGradientEpilogueSeesEveryElementOnce) {
   for (double &value : expected)
     value *= 2;
   EXPECT_LE(relativeError(actual.data(), expected), 1e-5);
+}
+
+TEST(Contraction, EpilogueSeesEveryElementOnceInEveryOrder) {
+  Problem problem = makeConv(3, 9, 21, 3, 3, 1);
+  ContractionSpec spec = problem.spec(Kind::Forward);
+  auto doubled = [](mlir::OpBuilder &builder, mlir::Location loc,
+                    mlir::Value accumulator, const OutputPoint &) {
+    return mlir::arith::AddFOp::create(builder, loc, accumulator, accumulator)
+        .getResult();
+  };
+  for (TileOrder order : {TileOrder::Columns, TileOrder::Planes}) {
+    ContractionKernel kernel(
+        jit(), spec,
+        chooseSchedule(spec, vectorWidth(jit().isa()), problem.extents, order),
+        doubled);
+    Operands operands = randomOperands(problem, spec.kind, 23);
+    Floats actual =
+        kernel.run(problem.dims(spec.kind), {operands.lhs, operands.rhs},
+                   operands.resultFloats);
+    Doubles expected =
+        naiveContraction(problem, spec.kind, operands.lhs, operands.rhs);
+    for (double &value : expected)
+      value *= 2;
+    EXPECT_LE(relativeError(actual.data(), expected), 1e-5);
+  }
+}
+
+TEST(ContractionSchedule, OrderFollowsFromTheShape) {
+  auto order = [](const Problem &problem, Kind kind) {
+    return chooseSchedule(problem.spec(kind), 8, problem.extents).order;
+  };
+  Problem stem = makeConv(4, 224, 3, 64, 7, 3);
+  stem.window.strideH = stem.window.strideW = 2;
+  stem.inferOutput();
+  EXPECT_EQ(order(stem, Kind::BackwardData), TileOrder::Planes);
+  EXPECT_EQ(order(makeConv(64, 28, 1, 16, 3, 1), Kind::BackwardData),
+            TileOrder::Planes);
+  EXPECT_EQ(order(makeConv(8, 7, 512, 512, 3, 1), Kind::Forward),
+            TileOrder::Columns);
+  EXPECT_EQ(order(makeConv(8, 56, 64, 64, 3, 1), Kind::Forward),
+            TileOrder::Rows);
+  EXPECT_EQ(order(makeConv(8, 7, 512, 512, 3, 1), Kind::BackwardFilter),
+            TileOrder::Rows);
 }
 
 TEST(ContractionSpec, TextTellsSpecsApart) {

@@ -34,6 +34,20 @@ struct ContractionSpec {
   std::string str() const;
 };
 
+/// What a register tile of Forward or BackwardData is. The source is x or dy.
+enum class TileOrder {
+  /// Neighbouring pixels of a row, by vectors of channels.
+  Rows,
+  /// Pixels of one column in neighbouring rows and images, by vectors of
+  /// channels. The source is read in place.
+  Columns,
+  /// Channels, by vectors of neighbouring pixels of a row. The source is
+  /// transposed to planes of pixels.
+  Planes,
+};
+/// "rows", "columns" or "planes".
+const char *tileOrderName(TileOrder order);
+
 /// Extents of x, w and y. In chooseSchedule, -1 means not known yet.
 struct ContractionExtents {
   int64_t batch = -1;

@@ -68,6 +68,9 @@ struct ContractionSchedule {
   /// Kernels of branches only: side of an output tile of Winograd's algorithm,
   /// 2 or 4; 0 for direct sums of products.
   int64_t winograd = 0;
+  /// Kernels of branches have Rows. With Planes, `vectors` counts channels, and
+  /// `tile` and `tailTile` count vectors of pixels.
+  TileOrder order = TileOrder::Rows;
 
   bool operator==(const ContractionSchedule &other) const;
   bool operator!=(const ContractionSchedule &other) const {
@@ -116,11 +119,20 @@ struct OutputPoint {
 using EpilogueFn = llvm::function_ref<mlir::Value(
     mlir::OpBuilder &, mlir::Location, mlir::Value, const OutputPoint &)>;
 
+/// True if there is a kernel: BackwardFilter, contractions in groups and
+/// products of matrices have Rows only, strided Forward has no Planes.
+bool supportsOrder(const ContractionSpec &spec, TileOrder order);
+
 /// A schedule that suits the spec. Unknown extents cost speed only.
 /// `vectorWidth` is 4, 8 (16 registers assumed) or 16 (32 registers).
 ContractionSchedule chooseSchedule(const ContractionSpec &spec,
                                    int64_t vectorWidth,
                                    const ContractionExtents &extents = {});
+/// The best of one order, which the spec must support.
+ContractionSchedule chooseSchedule(const ContractionSpec &spec,
+                                   int64_t vectorWidth,
+                                   const ContractionExtents &extents,
+                                   TileOrder order);
 
 /// Tasks, workspace and scratch for the kernel's dims.
 LaunchSizes contractionLaunch(const ContractionSpec &spec,
