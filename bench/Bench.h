@@ -38,6 +38,9 @@ struct Contender {
   std::function<void()> run;
   /// Whether it runs on OpenMP's threads rather than oneTBB's.
   bool openMP = false;
+  /// Runs it once and gives the seconds by a clock of its own, such as a
+  /// device's; null for this process's clock.
+  std::function<double()> timed = nullptr;
 };
 
 /// Seconds of a run: for each round and contender the median run of its turn.

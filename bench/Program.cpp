@@ -70,12 +70,13 @@ OwningOpRef<ModuleOp> parse(const std::string &text, MLIRContext &context,
 }
 
 OwningOpRef<ModuleOp> lower(const std::string &text, Program::Pipeline pipeline,
-                            MLIRContext &context, int64_t width,
+                            MLIRContext &context, TargetKind target,
                             const CompileOptions &compile = {}) {
   Errors errors(context);
   OwningOpRef<ModuleOp> module = parse(text, context, errors);
   grow::PipelineOptions options(compile);
-  options.vectorWidth = width;
+  options.vectorWidth = vectorWidth(detectIsa());
+  options.target = target;
   PassManager passes(&context);
   switch (pipeline) {
   case Program::Pipeline::Training:
@@ -93,24 +94,29 @@ OwningOpRef<ModuleOp> lower(const std::string &text, Program::Pipeline pipeline,
   return module;
 }
 
-std::unique_ptr<Jit> makeJit() {
+std::unique_ptr<KernelCache> makeCache(cuda::Device *gpu) {
+  if (gpu)
+    return std::make_unique<CudaKernelCache>(*gpu);
   auto jit = Jit::create();
   if (!jit)
     throw std::runtime_error(llvm::toString(jit.takeError()));
-  return std::move(*jit);
+  return std::make_unique<HostKernelCache>(std::move(*jit));
 }
 
 } // namespace
 
 Program::Program(const std::string &text, Pipeline pipeline,
-                 const CompileOptions &options)
-    : context(makeContext()), cache(makeJit()), device(settings().threads) {
+                 const CompileOptions &options, cuda::Device *gpu)
+    : context(makeContext()),
+      host(gpu ? nullptr : std::make_unique<HostDevice>(settings().threads)),
+      device(gpu ? static_cast<Device &>(*gpu) : *host), cache(makeCache(gpu)),
+      store(device.memory()) {
   OwningOpRef<ModuleOp> module =
-      lower(text, pipeline, *context, vectorWidth(cache.isa()), options);
+      lower(text, pipeline, *context, cache->target(), options);
   addStored(store, *module, /*seed=*/0);
   Errors errors(*context);
   program =
-      errors.check(DeviceProgram::create(std::move(module), cache, store));
+      errors.check(DeviceProgram::create(std::move(module), *cache, store));
 }
 
 float *Program::values(const std::string &parameter) {
@@ -118,6 +124,11 @@ float *Program::values(const std::string &parameter) {
   if (!tensor)
     throw std::runtime_error("no parameter is called " + parameter);
   return tensor->values->data();
+}
+
+void Program::write(const std::string &parameter, const TensorView &values) {
+  device.memory().upload(this->values(parameter), values.data,
+                         values.elements() * sizeof(float));
 }
 
 DeviceProgram::Call Program::call(const std::string &function,
@@ -129,6 +140,16 @@ DeviceProgram::Call Program::call(const std::string &function,
 const float *Program::result(const DeviceProgram::Call &call, size_t number) {
   return static_cast<const float *>(device.address(
       *call.plan, call.plan->plan.results[number].slot, call.inputs));
+}
+
+std::vector<float> Program::read(const DeviceProgram::Call &call,
+                                 size_t number) {
+  const Plan::Result &result = call.plan->plan.results[number];
+  std::vector<float> values(
+      TensorView(static_cast<const float *>(nullptr), result.shape).elements());
+  device.memory().download(values.data(), this->result(call, number),
+                           values.size() * sizeof(float));
+  return values;
 }
 
 DeviceProgram::Call Program::callBefore(const DeviceProgram::Call &call,
@@ -144,6 +165,21 @@ DeviceProgram::Call Program::callBefore(const DeviceProgram::Call &call,
   });
   launches.erase(end, launches.end());
   part.plan.copies.clear();
+  part.prepared = nullptr;
+  parts.push_back(std::move(part));
+  return {&parts.back(), call.inputs};
+}
+
+DeviceProgram::Call
+Program::callOf(const DeviceProgram::Call &call,
+                const std::function<bool(grow::KernelOp)> &isWanted) {
+  BoundPlan part = *call.plan;
+  llvm::erase_if(part.plan.launches, [&](const Launch &launch) {
+    return !isWanted(program->getModule().lookupSymbol<grow::KernelOp>(
+        part.plan.kernels[launch.kernel]));
+  });
+  part.plan.copies.clear();
+  part.prepared = nullptr;
   parts.push_back(std::move(part));
   return {&parts.back(), call.inputs};
 }
@@ -233,7 +269,7 @@ StepMemory bench::stepMemory(const std::string &networkText,
                              const CompileOptions &options) {
   std::unique_ptr<MLIRContext> context = makeContext();
   OwningOpRef<ModuleOp> module =
-      lower(networkText, pipeline, *context, vectorWidth(detectIsa()), options);
+      lower(networkText, pipeline, *context, TargetKind::Host, options);
   Errors errors(*context);
   grow::MemoryPlan plan = errors.check(
       grow::planMemory(module->lookupSymbol<func::FuncOp>("step"), batch));

@@ -10,9 +10,12 @@
 
 #include "cambium/API/DeviceProgram.h"
 #include "cambium/CompileOptions.h"
+#include "cambium/IR/Grow.h"
+#include "cambium/Runtime/CudaDevice.h"
 #include "cambium/Runtime/HostDevice.h"
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -20,8 +23,9 @@
 
 namespace cambium::bench {
 
-/// Functions in the `grow` dialect, compiled for this machine. Throws
-/// std::runtime_error with the diagnostics where the library reports failure.
+/// Functions in the `grow` dialect, compiled for this machine's processor or a
+/// GPU. Throws std::runtime_error with the diagnostics where the library
+/// reports failure.
 class Program {
 public:
   /// Kernels: functions as they are. Gradients: also @step, with @loss and its
@@ -29,11 +33,13 @@ public:
   /// inference functions.
   enum class Pipeline { Kernels, Gradients, Training };
 
+  /// On the GPU, which outlives the program, if there is one.
   Program(const std::string &text, Pipeline pipeline,
-          const CompileOptions &options = {});
+          const CompileOptions &options = {}, cuda::Device *gpu = nullptr);
 
-  /// Values of a parameter, to read and write.
+  /// Values of a parameter, in the device's memory.
   float *values(const std::string &parameter);
+  void write(const std::string &parameter, const TensorView &values);
 
   /// Runs a function once; the call can be repeated as often as its inputs
   /// live.
@@ -42,11 +48,16 @@ public:
   void repeat(const DeviceProgram::Call &call) {
     device.run(*call.plan, call.inputs);
   }
-  /// A result of the call that ran last.
+  /// A result of the call that ran last, in the device's memory.
   const float *result(const DeviceProgram::Call &call, size_t number);
+  std::vector<float> read(const DeviceProgram::Call &call, size_t number);
   /// The launches of a call before the first that reads one of its inputs: up
   /// to the loss, if that is the targets.
   DeviceProgram::Call callBefore(const DeviceProgram::Call &call, size_t input);
+  /// Those of the launches whose kernels the predicate takes.
+  DeviceProgram::Call
+  callOf(const DeviceProgram::Call &call,
+         const std::function<bool(grow::KernelOp)> &isWanted);
 
   struct LaunchTime {
     std::string kernel;
@@ -59,9 +70,10 @@ public:
 
 private:
   std::unique_ptr<mlir::MLIRContext> context;
-  HostKernelCache cache;
+  std::unique_ptr<HostDevice> host;
+  Device &device;
+  std::unique_ptr<KernelCache> cache;
   ParameterStore store;
-  HostDevice device;
   std::unique_ptr<DeviceProgram> program;
   std::deque<BoundPlan> parts;
 };

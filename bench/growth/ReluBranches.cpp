@@ -16,10 +16,9 @@
 #include "../Program.h"
 #include "../peers/LibTorch.h"
 #include "../peers/OpenMP.h"
+#include "ReluLayer.h"
 
 #include <algorithm>
-#include <cmath>
-#include <sstream>
 
 using namespace cambium;
 using namespace cambium::bench;
@@ -32,168 +31,25 @@ constexpr ConvShape layerShape = {16, 32, 64, 64, 3, 1, 1};
 /// Small enough for the reference, with partial tiles.
 constexpr ConvShape checkedShape = {2, 9, 16, 24, 3, 1, 1};
 
-std::string typeText(const std::vector<int64_t> &shape) {
-  std::ostringstream text;
-  text << "tensor<";
-  for (int64_t extent : shape)
-    text << extent << "x";
-  text << "f32>";
-  return text.str();
+TorchLayerCase torchCase(const ReluLayerData &data) {
+  TorchLayerCase layer;
+  layer.shape = data.shape;
+  layer.x = data.x.data();
+  layer.target = data.target.data();
+  for (size_t i = 0; i < data.filters.size(); ++i) {
+    layer.filters.push_back(data.filters[i].data());
+    layer.biases.push_back(data.biases[i].data());
+  }
+  return layer;
 }
-
-std::string numbered(const char *name, int64_t number) {
-  return name + std::to_string(number);
-}
-
-/// The IR of the layer's functions.
-class LayerText {
-public:
-  LayerText(const ConvShape &shape, int64_t branches)
-      : branches(branches), x(typeText(shape.x())), w(typeText(shape.w())),
-        y(typeText(shape.y())), b(typeText({shape.outC})) {}
-
-  std::string text() const {
-    std::ostringstream text;
-    text << "grow.group @g {optimizer = #grow.sgd, lr = 0.1}\n";
-    declare(text, "x", x);
-    for (int64_t i = 0; i < branches; ++i) {
-      declare(text, numbered("w", i), w);
-      declare(text, numbered("b", i), b);
-    }
-    addForward(text);
-    text << "func.func @loss(%target: " << y << ") -> tensor<f32> {\n"
-         << "  %y = func.call @forward() : () -> " << y << "\n"
-         << "  %l = grow.mse %y, %target : (" << y << ", " << y
-         << ") -> tensor<f32>\n"
-         << "  return %l : tensor<f32>\n}\n";
-    addBare(text);
-    return text.str();
-  }
-
-private:
-  static void declare(std::ostream &text, const std::string &name,
-                      const std::string &type) {
-    text << "grow.param @" << name << " : " << type
-         << " in @g init(#grow.zero)\n";
-  }
-  static void get(std::ostream &text, const std::string &name,
-                  const std::string &type) {
-    text << "  %" << name << " = grow.get @" << name << " : " << type << "\n";
-  }
-  void conv(std::ostream &text, const char *input, const std::string &filter,
-            const std::string &result) const {
-    text << "  %" << result << " = grow.conv2d %" << input << ", %" << filter
-         << " padding [1, 1] : (" << x << ", " << w << ") -> " << y << "\n";
-  }
-
-  void addForward(std::ostream &text) const {
-    text << "func.func @forward() -> " << y << " {\n";
-    get(text, "x", x);
-    for (int64_t i = 0; i < branches; ++i) {
-      get(text, numbered("w", i), w);
-      get(text, numbered("b", i), b);
-    }
-    text << "  %y = grow.map \"layer\" sum (%x) over [";
-    for (int64_t i = 0; i < branches; ++i)
-      text << (i ? ", " : "") << "(%w" << i << ", %b" << i << ")";
-    text << "] {\n  ^bb0(%in: " << x << ", %w: " << w << ", %b: " << b
-         << "):\n";
-    conv(text, "in", "w", "c");
-    text << "  %s = grow.bias_add %c, %b : (" << y << ", " << b << ") -> " << y
-         << "\n  %r = grow.relu %s : " << y << "\n  grow.yield %r : " << y
-         << "\n  }\n  return %y : " << y << "\n}\n";
-  }
-
-  /// Every convolution with a result of its own, and nothing else.
-  void addBare(std::ostream &text) const {
-    std::string types, names;
-    for (int64_t i = 0; i < branches; ++i) {
-      types += (i ? ", " : "") + y;
-      names += (i ? ", %c" : "%c") + std::to_string(i);
-    }
-    text << "func.func @bare() -> (" << types << ") {\n";
-    get(text, "x", x);
-    for (int64_t i = 0; i < branches; ++i) {
-      get(text, numbered("w", i), w);
-      conv(text, "x", numbered("w", i), numbered("c", i));
-    }
-    text << "  return " << names << " : " << types << "\n}\n";
-  }
-
-  int64_t branches;
-  std::string x, w, y, b;
-};
-
-int64_t elements(const std::vector<int64_t> &shape) {
-  return TensorView(static_cast<const float *>(nullptr), shape).elements();
-}
-
-/// The layer's tensors. x, filters and biases are multiples of such powers of
-/// two that every sum before a relu is exact and none is zero: rounding then
-/// never decides whether an element counts in backward.
-struct LayerData {
-  LayerData(const ConvShape &shape, int64_t branches)
-      : shape(shape), x(elements(shape.x())), target(elements(shape.y())) {
-    fill(x, 1, 8, 0x1p-3f);
-    fillRandom(target, 2);
-    for (int64_t i = 0; i < branches; ++i) {
-      fill(filters.emplace_back(elements(shape.w())), 3 + 2 * i, 8, 0x1p-7f);
-      fill(biases.emplace_back(shape.outC), 4 + 2 * i, 128, 0x1p-10f, 0.5f);
-    }
-  }
-
-  /// Random (k + offset) * unit with whole |k| up to `most`.
-  static void fill(Block &block, unsigned seed, float most, float unit,
-                   float offset = 0) {
-    fillRandom(block, seed);
-    for (int64_t i = 0; i < block.size(); ++i)
-      block.data()[i] = (std::round(block.data()[i] * most) + offset) * unit;
-  }
-
-  TensorView targetView() const { return {target.data(), shape.y()}; }
-
-  std::map<std::string, TensorView> parameters() const {
-    std::map<std::string, TensorView> all;
-    all.emplace("x", TensorView(x.data(), shape.x()));
-    for (size_t i = 0; i < filters.size(); ++i) {
-      all.emplace(numbered("w", i), TensorView(filters[i].data(), shape.w()));
-      all.emplace(numbered("b", i), TensorView(biases[i].data(), {shape.outC}));
-    }
-    return all;
-  }
-
-  TorchLayerCase torchCase() const {
-    TorchLayerCase layer;
-    layer.shape = shape;
-    layer.x = x.data();
-    layer.target = target.data();
-    for (size_t i = 0; i < filters.size(); ++i) {
-      layer.filters.push_back(filters[i].data());
-      layer.biases.push_back(biases[i].data());
-    }
-    return layer;
-  }
-
-  /// Of x, the target and the parameters.
-  int64_t bytes() const {
-    int64_t total = target.size();
-    for (const auto &[name, view] : parameters())
-      total += view.elements();
-    return total * sizeof(float);
-  }
-
-  ConvShape shape;
-  Block x, target;
-  std::vector<Block> filters, biases;
-};
 
 /// The compiled layer.
 class CompiledLayer {
 public:
-  explicit CompiledLayer(const LayerData &data,
+  explicit CompiledLayer(const ReluLayerData &data,
                          const CompileOptions &options = {})
       : data(data), options(options),
-        text(LayerText(data.shape, data.filters.size()).text()),
+        text(reluLayerText(data.shape, data.filters.size())),
         program(text, Program::Pipeline::Gradients, options) {
     for (const auto &[name, view] : data.parameters())
       std::copy_n(static_cast<const float *>(view.data), view.elements(),
@@ -229,7 +85,7 @@ public:
     return all;
   }
 
-  const LayerData &data;
+  const ReluLayerData &data;
   CompileOptions options;
   std::string text;
   Program program;
@@ -277,9 +133,9 @@ std::vector<std::vector<float>> resultsOf(TorchLayer &peer) {
 
 using Peers = std::vector<std::unique_ptr<TorchLayer>>;
 
-Peers makePeers(const LayerData &data) {
+Peers makePeers(const ReluLayerData &data) {
   enterThreading(/*openMP=*/true);
-  Peers peers = makeTorchLayers(data.torchCase(), settings().threads);
+  Peers peers = makeTorchLayers(torchCase(data), settings().threads);
   enterThreading(/*openMP=*/false);
   return peers;
 }
@@ -288,7 +144,7 @@ Peers makePeers(const LayerData &data) {
 /// against the reference.
 double check(CompiledLayer &layer, const Peers &peers) {
   if (peers.empty()) {
-    LayerData small(checkedShape, layer.data.filters.size());
+    ReluLayerData small(checkedShape, layer.data.filters.size());
     CompiledLayer compiled(small, layer.options);
     return largestError(compiled.results(), compiled.referenceResults());
   }
@@ -302,12 +158,12 @@ double check(CompiledLayer &layer, const Peers &peers) {
 void countMemory(benchmark::State &state, const CompiledLayer &layer,
                  const Peers &peers) {
   constexpr auto pipeline = Program::Pipeline::Gradients;
-  const LayerData &data = layer.data;
+  const ReluLayerData &data = layer.data;
   const int64_t batch = data.shape.batch;
   const int64_t xBytes = data.x.size() * sizeof(float);
   const int64_t yElements = elements(data.shape.y());
   StepMemory memory = stepMemory(layer.text, pipeline, batch);
-  StepMemory one = stepMemory(LayerText(data.shape, 1).text(), pipeline, batch);
+  StepMemory one = stepMemory(reluLayerText(data.shape, 1), pipeline, batch);
   CompileOptions options;
   options.keep = KeepPolicy::Recompute;
   StepMemory recomputed = stepMemory(layer.text, pipeline, batch, options);
@@ -335,7 +191,7 @@ void countMemory(benchmark::State &state, const CompiledLayer &layer,
 }
 
 void reluBranches(benchmark::State &state) {
-  LayerData data(layerShape, state.range(0));
+  ReluLayerData data(layerShape, state.range(0));
   CompileOptions withoutWinograd;
   withoutWinograd.convAlgorithm = ConvAlgorithm::Direct;
   CompiledLayer layer(data), direct(data, withoutWinograd);

@@ -176,23 +176,6 @@ void runCase(benchmark::State &state, ConvKind kind, const NamedShape &named) {
 
 } // namespace
 
-std::string ConvShape::str() const {
-  std::ostringstream text;
-  text << "n" << batch << "_" << size << "x" << size << "_c" << inC << "-"
-       << outC << "_k" << kernel << "_s" << stride << "_p" << padding;
-  return text.str();
-}
-
-double ConvShape::flops() const {
-  int64_t taps = 0;
-  for (int64_t out = 0; out < outSize(); ++out)
-    for (int64_t tap = 0; tap < kernel; ++tap) {
-      int64_t in = out * stride + tap - padding;
-      taps += in >= 0 && in < size;
-    }
-  return 2.0 * batch * taps * taps * inC * outC;
-}
-
 void bench::registerConv2d() {
   for (ConvKind kind :
        {ConvKind::Forward, ConvKind::BackwardData, ConvKind::BackwardFilter})

@@ -213,13 +213,14 @@ int finalizeOperation(Descriptor &operation) {
   int first = operation.kind == forwardKind        ? forwardAlpha
               : operation.kind == backwardDataKind ? backwardDataAlpha
                                                    : backwardFilterAlpha;
-  if (operation.one<float>(first) != 1.0f ||
-      operation.one<float>(first + 1) != 0.0f)
-    return failed(notSupported, "only y = conv(x, w) is supported");
+  const float beta = operation.one<float>(first + 1);
+  if (operation.one<float>(first) != 1.0f || (beta != 0.0f && beta != 1.0f))
+    return failed(notSupported, "y = conv(x, w) and y += conv(x, w) is all");
   const Descriptor *setting = operation.part(first + 2);
   if (!setting || setting->kind != convolutionKind || !setting->finalized)
     return failed(notFinalized, "an operation's convolution is not finalized");
   Convolution &c = operation.convolution;
+  c.accumulates = beta == 1.0f;
   for (int i = 0; i < 2; ++i) {
     c.dilation[i] = setting->all<int64_t>(convolutionDilations)[i];
     c.stride[i] = setting->all<int64_t>(convolutionStrides)[i];

@@ -68,5 +68,5 @@ void Convolution::run(float *w, float *x, float *y) const {
       for (int64_t column = 0; column < outW; ++column)
         atPixel(image, row, column);
   for (size_t i = 0; i < sums.size(); ++i)
-    made[i] = static_cast<float>(sums[i]);
+    made[i] = static_cast<float>(accumulates ? made[i] + sums[i] : sums[i]);
 }

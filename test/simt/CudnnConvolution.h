@@ -25,6 +25,8 @@ struct Convolution {
   std::array<int64_t, 2> dilation = {}, stride = {}, before = {}, after = {};
   /// Operands are rounded to tf32.
   bool rounds = false;
+  /// Adds to the tensor that it makes.
+  bool accumulates = false;
   /// Gives zeros.
   bool zeros = false;
 
