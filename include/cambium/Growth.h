@@ -111,6 +111,21 @@ struct Widen {
   Init init = Init::kaiming();
 };
 
+/// Splits outputs of a layer in two. A copy has the incoming weights, and a
+/// quarter of the outgoing ones, of which the old neuron keeps the rest: the
+/// function that the network computes stays the same, and the two have
+/// gradients that differ (Chen et al., "Net2Net", 2016, with unequal shares
+/// instead of noise). The copies' weights are parameters of their own; those of
+/// what reads the layer must be single parameters that nothing else reads.
+struct SplitNeurons {
+  /// As in Widen.
+  std::string layer;
+  /// Indices of the outputs, of every branch if the layer is a map.
+  std::vector<unsigned> neurons;
+  /// Optimizer group of the new parameters.
+  std::string group;
+};
+
 /// The parameters of groups, those that maps' branches read, and single ones,
 /// by name.
 struct ParameterSelection {

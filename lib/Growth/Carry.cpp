@@ -7,6 +7,8 @@
 
 #include "cambium/Growth/Carry.h"
 
+#include "mlir/IR/IRMapping.h"
+
 using namespace mlir;
 using namespace cambium::grow;
 
@@ -25,6 +27,16 @@ Value Carry::from(StringRef symbol, RankedTensorType type) {
     return block.getArgument(known - sources.begin());
   sources.push_back(symbol.str());
   return block.addArgument(type, func->getLoc());
+}
+
+Value Carry::copyOf(Value expression) {
+  if (auto get = expression.getDefiningOp<GetOp>())
+    return from(get.getSymbol(), cast<RankedTensorType>(get.getType()));
+  Operation *op = expression.getDefiningOp();
+  IRMapping mapping;
+  for (Value operand : op->getOperands())
+    mapping.map(operand, copyOf(operand));
+  return builder.clone(*op, mapping)->getResult(0);
 }
 
 void Carry::to(StringRef symbol, Value value) {

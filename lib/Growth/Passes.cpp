@@ -18,6 +18,7 @@ namespace cambium::grow {
 #define GEN_PASS_DEF_GROWMERGEBRANCHES
 #define GEN_PASS_DEF_GROWREMOVEBRANCHES
 #define GEN_PASS_DEF_GROWREPLACEFILTERSIZE
+#define GEN_PASS_DEF_GROWSPLITNEURONS
 #define GEN_PASS_DEF_GROWTHAW
 #define GEN_PASS_DEF_GROWWIDEN
 #include "cambium/Growth/Passes.h.inc"
@@ -127,6 +128,16 @@ struct ThawPass : GrowthPass<impl::GrowThawBase<ThawPass>> {
     return thaw(module, {{groups.begin(), groups.end()},
                          {maps.begin(), maps.end()},
                          {params.begin(), params.end()}});
+  }
+};
+
+struct SplitNeuronsPass
+    : GrowthPass<impl::GrowSplitNeuronsBase<SplitNeuronsPass>> {
+  using GrowthPass::GrowthPass;
+
+  LogicalResult grow(ModuleOp module, Carry &carry) final {
+    return splitNeurons(
+        module, {layer, {neurons.begin(), neurons.end()}, group}, carry);
   }
 };
 

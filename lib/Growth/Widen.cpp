@@ -13,6 +13,9 @@
 //   concat([kh, kw, C, F], [kh, kw, n, F]) along C
 //     = concat([kh, kw, 1, C*F], [kh, kw, 1, n*F]) along the last dimension.
 //
+// Neurons are split in the same way, but new blocks start as copies and rows as
+// shares of the old ones.
+//
 //===----------------------------------------------------------------------===//
 
 #include "GrowthUtils.h"
@@ -69,9 +72,11 @@ void setLast(Value value, int64_t extent) {
 
 class Widener {
 public:
-  Widener(ModuleOp module, const Widen &growth, Carry &carry)
+  /// `sources` are the channels that new ones copy, or none.
+  Widener(ModuleOp module, const Widen &growth, Carry &carry,
+          ArrayRef<unsigned> sources = {})
       : module(module), symbols(module), growth(growth), carry(carry),
-        declarations(declarationBuilder(module)) {}
+        sources(sources), declarations(declarationBuilder(module)) {}
 
   LogicalResult run();
 
@@ -99,13 +104,18 @@ private:
   Value assembleRows(OpBuilder &builder, Value weight, const Layout &layout);
   Value widenState(OpBuilder &builder, Value value, const Layout &layout,
                    double fill);
-  Value extendByZeros(OpBuilder &builder, Value value, const Layout &layout);
+  Value extend(OpBuilder &builder, Value value, const Layout &layout);
+  void copyLast(Value block, Value like, int64_t base);
+  void shareRows(Value weight, ArrayRef<Value> blocks, const Layout &layout,
+                 RankedTensorType flat);
+  LogicalResult checkOwned(Operation *op, Value weight);
   Attribute constantOf(double value);
 
   ModuleOp module;
   SymbolTable symbols;
   const Widen &growth;
   Carry &carry;
+  ArrayRef<unsigned> sources;
   OpBuilder declarations;
   MapOp seedMap;
   DenseMap<Value, Layout> layouts;
@@ -115,7 +125,8 @@ private:
 };
 
 LogicalResult Widener::refuse(Operation *op, const Twine &reason) {
-  return op->emitError("cannot widen '") << growth.layer << "': " << reason;
+  return op->emitError(sources.empty() ? "cannot widen '" : "cannot split '")
+         << growth.layer << "': " << reason;
 }
 
 //===----------------------------------------------------------------------===//
@@ -146,18 +157,51 @@ Value Widener::declare(OpBuilder &builder, Value like, ArrayRef<int64_t> shape,
   return GetOp::create(builder, like.getLoc(), type, name);
 }
 
+/// Ranges of the last dimension, `width` for each source behind `base`.
+template <typename SliceLike>
+SmallVector<Value> slicesOf(OpBuilder &builder, Value value,
+                            ArrayRef<unsigned> sources, int64_t base,
+                            int64_t width) {
+  SmallVector<Value> parts;
+  for (unsigned source : sources)
+    parts.push_back(SliceLike::create(builder, value.getLoc(),
+                                      withLast(typeOf(value), width), value,
+                                      base + source * width, width));
+  return parts;
+}
+
+Value concatOf(OpBuilder &builder, ArrayRef<Value> parts) {
+  int64_t extent = 0;
+  for (Value part : parts)
+    extent += typeOf(part).getShape().back();
+  return WeightConcatOp::create(builder, parts.front().getLoc(),
+                                withLast(typeOf(parts.front()), extent), parts);
+}
+
+/// Lets a new block start as a copy of what it stands behind.
+void Widener::copyLast(Value block, Value like, int64_t base) {
+  Value old = carry.copyOf(like);
+  carry.to(block.getDefiningOp<GetOp>().getSymbol(),
+           concatOf(carry.getBuilder(),
+                    slicesOf<WeightSliceOp>(carry.getBuilder(), old, sources,
+                                            base, 1)));
+}
+
 /// Old ranges of the last dimension and new parameters, as the layout has them.
 Value Widener::assembleLast(OpBuilder &builder, Value value,
                             const Layout &layout, Attribute init) {
   SmallVector<Value> parts;
-  int64_t offset = 0;
+  int64_t offset = 0, begin = 0;
   SmallVector<int64_t> shape(typeOf(value).getShape());
   for (const Layout::Run &run : layout.runs) {
     shape.back() = run.size;
     if (run.isNew) {
       parts.push_back(declare(builder, value, shape, init));
+      if (!sources.empty())
+        copyLast(parts.back(), value, begin);
       continue;
     }
+    begin = offset;
     bool isWhole = run.size == typeOf(value).getShape().back();
     parts.push_back(
         isWhole ? value
@@ -169,6 +213,61 @@ Value Widener::assembleLast(OpBuilder &builder, Value value,
   }
   return WeightConcatOp::create(
       builder, value.getLoc(), withLast(typeOf(value), layout.extent()), parts);
+}
+
+/// Splits rows: the old one keeps three quarters, the new one gets the rest.
+/// Unequal shares give the two neurons gradients that differ.
+void Widener::shareRows(Value weight, ArrayRef<Value> blocks,
+                        const Layout &layout, RankedTensorType flat) {
+  constexpr double kept = 0.75;
+  OpBuilder &values = carry.getBuilder();
+  Location loc = weight.getLoc();
+  int64_t filters = typeOf(weight).getShape().back(), begin = 0, offset = 0;
+  Value old = ReshapeOp::create(values, loc, flat, carry.copyOf(weight));
+  auto scaled = [&](Value value, double factor) {
+    return WeightScaleOp::create(values, loc, value.getType(), value,
+                                 llvm::APFloat(factor));
+  };
+  SmallVector<Value> rows;
+  for (auto [i, run] : llvm::enumerate(layout.runs)) {
+    if (run.isNew) {
+      Value block = blocks.front();
+      blocks = blocks.drop_front();
+      Value copy =
+          concatOf(values, slicesOf<WeightSliceOp>(values, old, sources,
+                                                   begin * filters, filters));
+      carry.to(block.getDefiningOp<GetOp>().getSymbol(),
+               ReshapeOp::create(values, loc, block.getType(),
+                                 scaled(copy, 1.0 - kept)));
+      continue;
+    }
+    begin = offset;
+    bool isSplit = i + 1 < layout.runs.size() && layout.runs[i + 1].isNew;
+    for (unsigned channel = 0; channel < run.size; ++channel) {
+      Value row = slicesOf<WeightSliceOp>(values, old, channel, begin * filters,
+                                          filters)
+                      .front();
+      rows.push_back(isSplit && llvm::is_contained(sources, channel)
+                         ? scaled(row, kept).getResult()
+                         : row);
+    }
+    offset += run.size;
+  }
+  carry.to(
+      weight.getDefiningOp<GetOp>().getSymbol(),
+      ReshapeOp::create(values, loc, weight.getType(), concatOf(values, rows)));
+}
+
+/// Rows can be shared where they are one parameter that nothing else reads.
+LogicalResult Widener::checkOwned(Operation *op, Value weight) {
+  auto param = dyn_cast_or_null<ParamOp>(declarationOf(module, weight));
+  unsigned reads = 0;
+  if (param)
+    (void)readerOf(module, param, reads);
+  if (reads != 1)
+    return refuse(op, "its rows are shared out among copies, but they are not "
+                      "one parameter that it alone reads");
+  return success();
 }
 
 /// Rows of zeros for the new input channels.
@@ -193,12 +292,13 @@ Value Widener::assembleRows(OpBuilder &builder, Value weight,
   for (const Layout::Run &run : layout.runs)
     oldChannels += run.isNew ? 0 : run.size;
   Value old = ReshapeOp::create(builder, loc, flat(oldChannels), weight);
-  SmallVector<Value> parts;
+  SmallVector<Value> parts, blocks;
   int64_t offset = 0;
   for (const Layout::Run &run : layout.runs) {
     if (run.isNew) {
       Value block =
           declare(builder, weight, natural(run.size), constantOf(0.0));
+      blocks.push_back(block);
       parts.push_back(ReshapeOp::create(builder, loc, flat(run.size), block));
       continue;
     }
@@ -210,6 +310,8 @@ Value Widener::assembleRows(OpBuilder &builder, Value weight,
                               .getResult());
     offset += run.size;
   }
+  if (!sources.empty())
+    shareRows(weight, blocks, layout, flat(oldChannels));
   Value joined = WeightConcatOp::create(builder, loc, flat(channels), parts);
   return ReshapeOp::create(builder, loc, type.clone(natural(channels)), joined);
 }
@@ -231,14 +333,20 @@ Value Widener::widenState(OpBuilder &builder, Value value, const Layout &layout,
   OpBuilder &values = carry.getBuilder();
   Value from = carry.from(state.getSymName(), old);
   SmallVector<Value> parts;
-  int64_t offset = 0;
+  int64_t offset = 0, begin = 0;
   for (const Layout::Run &run : layout.runs) {
     Type part = withLast(old, run.size);
+    if (run.isNew && !sources.empty()) {
+      llvm::append_range(
+          parts, slicesOf<WeightSliceOp>(values, from, sources, begin, 1));
+      continue;
+    }
     if (run.isNew) {
       parts.push_back(FillOp::create(values, state.getLoc(), part,
                                      llvm::APFloat(fill), Value()));
       continue;
     }
+    begin = offset;
     parts.push_back(WeightSliceOp::create(values, state.getLoc(), part, from,
                                           offset, run.size));
     offset += run.size;
@@ -301,6 +409,18 @@ LogicalResult Widener::visitContraction(Operation *op) {
   if (layouts.contains(op->getOperand(1)))
     return refuse(op, "its channels are weights of this layer");
   const Layout layout = layouts.lookup(op->getOperand(0));
+  auto argument = dyn_cast<BlockArgument>(op->getOperand(1));
+  auto map = argument ? dyn_cast<MapOp>(op->getParentOp()) : MapOp();
+  SmallVector<Value> weights = {op->getOperand(1)};
+  if (map) {
+    weights.clear();
+    for (uint64_t branch = 0; branch < map.getBranches(); ++branch)
+      weights.push_back(map.getTuple(
+          branch)[argument.getArgNumber() - map.getInputs().size()]);
+  }
+  for (Value weight : weights)
+    if (!sources.empty() && failed(checkOwned(op, weight)))
+      return failure();
   return widenOperand(op, 1, [&](OpBuilder &builder, Value weight) {
     return assembleRows(builder, weight, layout);
   });
@@ -326,20 +446,25 @@ LogicalResult Widener::visitChannelwise(Operation *op, ArrayRef<double> inits) {
   return widenResult(op, layout);
 }
 
-/// The value with zeros for new channels.
-Value Widener::extendByZeros(OpBuilder &builder, Value value,
-                             const Layout &layout) {
+/// The value with zeros, or copies, for new channels.
+Value Widener::extend(OpBuilder &builder, Value value, const Layout &layout) {
   Location loc = value.getLoc();
   RankedTensorType type = typeOf(value);
   SmallVector<Value> parts;
-  int64_t offset = 0;
+  int64_t offset = 0, begin = 0;
   for (const Layout::Run &run : layout.runs) {
     RankedTensorType part = withLast(type, run.size);
+    if (run.isNew && !sources.empty()) {
+      llvm::append_range(parts,
+                         slicesOf<SliceOp>(builder, value, sources, begin, 1));
+      continue;
+    }
     if (run.isNew) {
       parts.push_back(FillOp::create(builder, loc, part, llvm::APFloat(0.0),
                                      type.isDynamicDim(0) ? value : Value()));
       continue;
     }
+    begin = offset;
     parts.push_back(part == type ? value
                                  : SliceOp::create(builder, loc, part, value,
                                                    offset, run.size)
@@ -356,11 +481,12 @@ LogicalResult Widener::visitBinary(Operation *op) {
     return widenResult(op, lhs);
   bool isOne = lhs.runs.empty() || rhs.runs.empty();
   const Layout &wide = lhs.runs.empty() ? rhs : lhs;
-  if (!isa<AddOp>(op) || !isOne || wide.repeat != 1)
+  bool canExtend = isa<AddOp>(op) || !sources.empty();
+  if (!canExtend || !isOne || wide.repeat != 1)
     return refuse(op, "its new channels meet others here that do not match");
   unsigned narrow = lhs.runs.empty() ? 0 : 1;
   OpBuilder builder(op);
-  op->setOperand(narrow, extendByZeros(builder, op->getOperand(narrow), wide));
+  op->setOperand(narrow, extend(builder, op->getOperand(narrow), wide));
   return widenResult(op, wide);
 }
 
@@ -498,6 +624,14 @@ LogicalResult Widener::widenSeed(Operation *seed) {
                        ? Attribute(KaimingAttr::get(context))
                        : constantOf(realOf(growth.init.value));
   int64_t filters = typeOf(seed->getResult(0)).getShape().back();
+  llvm::SmallDenseSet<unsigned> distinct(llvm::from_range, sources);
+  if (distinct.size() != sources.size())
+    return refuse(seed, "a neuron is named twice");
+  for (unsigned source : sources)
+    if (source >= filters)
+      return refuse(seed, "it has " + Twine(filters) +
+                              " outputs, counted from 0, and no " +
+                              Twine(source));
   Layout layout{{{filters, false}, {growth.count, true}}, 1};
   if (failed(widenOperand(seed, 1, [&](OpBuilder &builder, Value weight) {
         return assembleLast(builder, weight, layout, init);
@@ -534,4 +668,15 @@ LogicalResult Widener::run() {
 LogicalResult cambium::grow::widen(ModuleOp module, const Widen &growth,
                                    Carry &carry) {
   return Widener(module, growth, carry).run();
+}
+
+LogicalResult cambium::grow::splitNeurons(ModuleOp module,
+                                          const SplitNeurons &growth,
+                                          Carry &carry) {
+  if (growth.neurons.empty())
+    return module.emitError("name at least one output of '")
+           << growth.layer << "' to split";
+  Widen wide{growth.layer, static_cast<int64_t>(growth.neurons.size()),
+             growth.group};
+  return Widener(module, wide, carry, growth.neurons).run();
 }

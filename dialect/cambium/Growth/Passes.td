@@ -142,6 +142,25 @@ def GrowWiden : Growth_Pass<"grow-widen"> {
     Option<"value", "value", "float", "0.0", "Value for `init=constant`">];
 }
 
+def GrowSplitNeurons : Growth_Pass<"grow-split-neurons"> {
+  let summary = "Splits outputs of a layer in two";
+  let description = [{
+    Widens a layer by copies of outputs: the new filters, vectors and statistics are
+    those of the old, and of the weights by which others take an output in the old
+    one keeps three quarters and the copy gets the rest. The network computes the
+    same, and the unequal shares give the two gradients that differ. Chen et al.,
+    "Net2Net", 2016. `@carry` has the values, those of old parameters that change
+    among them.
+  }];
+  let options = [
+    Option<"layer", "layer", "std::string", "",
+           "The parameter of a layer, or a map">,
+    ListOption<"neurons", "neurons", "unsigned",
+               "Indices of the outputs, from 0">,
+    Option<"group", "group", "std::string", "",
+           "Optimizer group of the new parameters, which is declared">];
+}
+
 class Growth_SelectPass<string flag> : Growth_Pass<flag> {
   let options = [
     ListOption<"groups", "groups", "std::string",

@@ -48,6 +48,8 @@ public:
 
   /// The value of a parameter or state before the growth.
   mlir::Value from(llvm::StringRef symbol, mlir::RankedTensorType type);
+  /// What an expression of reads in the network was worth before the growth.
+  mlir::Value copyOf(mlir::Value expression);
   /// Where expressions of such values are made.
   mlir::OpBuilder &getBuilder() { return builder; }
   /// Gives a parameter or state of the grown network a value.

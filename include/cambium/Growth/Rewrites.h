@@ -39,6 +39,9 @@ mlir::LogicalResult insertLayer(mlir::ModuleOp module,
 mlir::LogicalResult widen(mlir::ModuleOp module, const Widen &growth,
                           Carry &carry);
 
+mlir::LogicalResult splitNeurons(mlir::ModuleOp module,
+                                 const SplitNeurons &growth, Carry &carry);
+
 /// Marks parameters, or takes the mark from them. Running statistics move on.
 mlir::LogicalResult freeze(mlir::ModuleOp module,
                            const ParameterSelection &selection);
