@@ -17,6 +17,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -112,6 +113,25 @@ public:
   float learningRate(const std::string &group) const;
 
   GrowthReport grow(const AddBranches &growth);
+
+  /// Texts that a program keeps in a checkpoint for itself, by name.
+  using Notes = std::map<std::string, std::string>;
+
+  /// Replaces the file by everything that the next steps and growths depend on:
+  /// the network as grown, values, optimizer state, counts of updates, rates and
+  /// the seed, as safetensors (docs/Checkpoints.md). The path has the old file
+  /// or the new one, whenever the process ends.
+  void save(const std::string &path, const Notes &notes = {}) const;
+  /// A trainer that goes on where the saved one was, bit for bit if target and
+  /// compile options are the same; the seed is the saved one. `notes` receives
+  /// the texts. Throws Error with the reason for a file that is no checkpoint.
+  static Trainer load(const std::string &path, TrainerOptions options = {},
+                      Notes *notes = nullptr);
+
+  /// Replaces the file by the network for inference: @forward alone, branches
+  /// collapsed for good, layers in inference mode. It is a checkpoint, of which
+  /// load makes a trainer that predicts the same.
+  void exportInference(const std::string &path);
 
   /// Where the trainer runs: "host", or a CUDA device and its architecture, as
   /// in "NVIDIA A100-SXM4-40GB (sm_80)".

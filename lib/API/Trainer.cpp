@@ -7,6 +7,8 @@
 
 #include "cambium/Trainer.h"
 
+#include "Checkpoint.h"
+#include "Export.h"
 #include "Growth.h"
 #include "NetworkImpl.h"
 
@@ -102,6 +104,7 @@ struct Trainer::Impl {
 
   MLIRContext *context() { return network->context.get(); }
 
+  void configure(grow::PipelineOptions &pipeline) const;
   /// Compiles a network, with memory for what is new in it. On failure the
   /// store is as it was. Throws Error.
   std::unique_ptr<DeviceProgram> compile(ModuleOp module,
@@ -122,13 +125,17 @@ struct Trainer::Impl {
   Tensor loss;
 };
 
+void Trainer::Impl::configure(grow::PipelineOptions &pipeline) const {
+  pipeline.vectorWidth = machine.vectorWidth;
+  pipeline.target = options.target.kind;
+}
+
 std::unique_ptr<DeviceProgram>
 Trainer::Impl::compile(ModuleOp module, DiagnosticCollector &diagnostics) {
   OwningOpRef<ModuleOp> lowered(module.clone());
   addEvaluate(*lowered);
   grow::PipelineOptions pipeline(options.compile);
-  pipeline.vectorWidth = machine.vectorWidth;
-  pipeline.target = options.target.kind;
+  configure(pipeline);
   if (!module.lookupSymbol("loss"))
     pipeline.loss = "";
   PassManager passes(context());
@@ -341,6 +348,38 @@ GrowthReport Trainer::grow(const AddBranches &growth) {
                             std::chrono::steady_clock::now() - start)
                             .count();
   return report;
+}
+
+//===----------------------------------------------------------------------===//
+// Checkpoints
+//===----------------------------------------------------------------------===//
+
+void Trainer::save(const std::string &path, const Notes &notes) const {
+  saveCheckpoint(path, *impl->network->module, impl->store, impl->options.seed,
+                 notes);
+}
+
+Trainer Trainer::load(const std::string &path, TrainerOptions options,
+                      Notes *notes) {
+  Checkpoint checkpoint(path);
+  options.seed = checkpoint.seed();
+  Trainer trainer(checkpoint.network(), options);
+  checkpoint.restore(trainer.impl->store);
+  if (notes)
+    *notes = checkpoint.notes();
+  return trainer;
+}
+
+void Trainer::exportInference(const std::string &path) {
+  DiagnosticCollector diagnostics(impl->context());
+  grow::PipelineOptions pipeline(impl->options.compile);
+  impl->configure(pipeline);
+  FailureOr<InferenceNetwork> made =
+      makeInferenceNetwork(*impl->network->module, impl->store, pipeline,
+                           *impl->machine.cache, *impl->machine.device);
+  if (failed(made))
+    diagnostics.raise("the network cannot be exported");
+  saveCheckpoint(path, *made->module, *made->store, impl->options.seed, {});
 }
 
 //===----------------------------------------------------------------------===//
