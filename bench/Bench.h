@@ -77,6 +77,7 @@ void registerLaunch();
 void registerMemoryBound();
 void registerGrowthCurve();
 void registerLinearBranches();
+void registerManyBranches();
 void registerReluBranches();
 void registerFashionStep();
 

@@ -43,6 +43,7 @@ int main(int argc, char **argv) {
     registerMemoryBound();
     registerLaunch();
     registerLinearBranches();
+    registerManyBranches();
     registerReluBranches();
     registerGrowthCurve();
     registerFashionStep();
