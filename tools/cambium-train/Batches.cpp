@@ -57,9 +57,9 @@ int64_t Batches::perEpoch() const {
   return std::max<int64_t>(1, set.count / options.batch);
 }
 
-void Batches::start(int64_t newEpoch) {
+void Batches::start(int64_t newEpoch, int64_t first) {
   epoch = newEpoch;
-  position = 0;
+  position = first;
   std::iota(permutation.begin(), permutation.end(), 0);
   if (options.order == Order::File)
     return;

@@ -52,7 +52,8 @@ public:
           Options options);
 
   int64_t perEpoch() const;
-  void start(int64_t epoch);
+  /// The next batch is the one with this index in the epoch.
+  void start(int64_t epoch, int64_t first = 0);
   /// Fills the next batch; false after the epoch's last.
   bool next(Batch &batch);
 

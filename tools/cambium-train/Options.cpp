@@ -154,8 +154,23 @@ void addRunFlags(CLI::App &app, Options &options) {
 }
 
 struct Texts {
-  std::string schedule = "cosine", warmup, dropEvery, patience;
+  std::string schedule = "cosine", warmup, dropEvery, patience, saveEvery;
 };
+
+void addCheckpointFlags(CLI::App &app, Options &options, Texts &texts) {
+  app.add_option("--save", options.save,
+                 "Checkpoint of the run, to resume it and for other\n"
+                 "programs (safetensors)")
+      ->type_name("FILE");
+  app.add_option("--save-every", texts.saveEvery,
+                 "With --save: time between checkpoints (default:\n"
+                 "1epochs); the last one is at the end")
+      ->type_name("SPAN");
+  app.add_option("--resume", options.resume,
+                 "Go on from a checkpoint, with its network; the same\n"
+                 "flags give the run that was not interrupted")
+      ->type_name("FILE");
+}
 
 void addScheduleFlags(CLI::App &app, Options &options, Texts &texts) {
   app.add_option("--learning-rate", options.learningRate,
@@ -215,6 +230,10 @@ void finish(const CLI::App &app, Options &options, const Texts &texts) {
     options.dropEvery = Span::parse(texts.dropEvery, "--drop-every");
   if (!texts.patience.empty())
     options.plateau.patience = Span::parse(texts.patience, "--patience");
+  if (!texts.saveEvery.empty() && options.save.empty())
+    throw Error("--save-every needs --save");
+  if (!texts.saveEvery.empty())
+    options.saveEvery = Span::parse(texts.saveEvery, "--save-every");
   if (options.rateKind != Kind::Step &&
       (app.count("--drop-every") || app.count("--drop-factor")))
     throw Error("--drop-every and --drop-factor need --schedule=step");
@@ -275,6 +294,7 @@ Options parseOptions(int argc, const char *const *argv) {
   addDataFlags(app, options);
   addRunFlags(app, options);
   addScheduleFlags(app, options, texts);
+  addCheckpointFlags(app, options, texts);
   try {
     app.parse(argc, const_cast<char **>(argv));
     finish(app, options, texts);

@@ -43,6 +43,10 @@ struct Options {
   bool onPlateau = false;
   PlateauRule plateau;
 
+  /// Checkpoint files; empty for none.
+  std::string save, resume;
+  Span saveEvery = {1.0, true};
+
   std::optional<float> learningRate;
   RateSchedule::Kind rateKind = RateSchedule::Kind::Cosine;
   std::string rateName = "cosine";

@@ -304,6 +304,14 @@ std::vector<GrowthSpec> GrowthSchedule::due(int64_t step) {
   return now;
 }
 
+void GrowthSchedule::take(const std::string &text) {
+  auto found =
+      std::find_if(specs.begin(), specs.end(),
+                   [&](const GrowthSpec &spec) { return spec.text == text; });
+  if (found != specs.end())
+    specs.erase(found);
+}
+
 void GrowthSchedule::record(float loss) { losses.push_back(loss); }
 
 std::vector<GrowthSpec> GrowthSchedule::beyond(int64_t totalSteps) const {

@@ -73,6 +73,8 @@ public:
   /// The growths due before the step with this index, in the order given, each
   /// once. Ask before every step.
   std::vector<GrowthSpec> due(int64_t step);
+  /// Takes out a growth that came up in an earlier part of the run.
+  void take(const std::string &text);
   /// The loss of a step, for the plateau search.
   void record(float loss);
 

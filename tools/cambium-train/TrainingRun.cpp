@@ -11,6 +11,7 @@
 #include "Interrupt.h"
 #include "Machine.h"
 #include "Report.h"
+#include "cambium/Runtime/AtomicFile.h"
 
 #include <algorithm>
 #include <cmath>
@@ -20,6 +21,9 @@ namespace cambium::train {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+/// Under which a checkpoint keeps what it needs besides the trainer.
+const char *const noteName = "cambium-train";
 
 double secondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -80,6 +84,8 @@ void TrainingRun::prepare() {
   // Before the training, not after it, is the time to learn that the folder
   // cannot be written.
   writeReport(record, options.output);
+  if (!options.save.empty())
+    AtomicFile probe(options.save);
 }
 
 void TrainingRun::load() {
@@ -101,22 +107,55 @@ void TrainingRun::load() {
   record.batch = order.batch;
   record.imageShape =
       extents({data.train.height, data.train.width, data.train.channels});
+  course = {order.batch, data.train.count, options.seed, options.augment, {},
+            {}};
   record.loadSeconds = secondsSince(begin);
 }
 
 void TrainingRun::compile() {
   auto begin = Clock::now();
-  try {
-    TrainerOptions trainerOptions;
-    trainerOptions.target = options.target();
-    trainerOptions.compile.precision = options.precision();
-    trainerOptions.compile.convLibrary = options.convLibrary();
-    trainerOptions.seed = options.seed;
-    trainer = std::make_unique<Trainer>(Network::load(options.network),
-                                        trainerOptions);
-  } catch (const Error &error) {
-    throw inContext("cannot use the network '" + options.network + "'", error);
+  record.networkPath =
+      options.resume.empty() ? options.network : options.resume;
+  TrainerOptions trainerOptions;
+  trainerOptions.target = options.target();
+  trainerOptions.compile.precision = options.precision();
+  trainerOptions.compile.convLibrary = options.convLibrary();
+  trainerOptions.seed = options.seed;
+  if (!options.resume.empty()) {
+    resume(trainerOptions);
+  } else {
+    try {
+      trainer = std::make_unique<Trainer>(Network::load(options.network),
+                                          trainerOptions);
+    } catch (const Error &error) {
+      throw inContext("cannot use the network '" + options.network + "'",
+                      error);
+    }
+    noteGroups();
   }
+  record.compileSeconds = secondsSince(begin);
+}
+
+void TrainingRun::resume(const TrainerOptions &trainerOptions) {
+  Trainer::Notes notes;
+  trainer = std::make_unique<Trainer>(
+      Trainer::load(options.resume, trainerOptions, &notes));
+  try {
+    if (!notes.count(noteName))
+      throw Error("it was not saved by cambium-train");
+    Course saved;
+    fromText(notes[noteName], saved, record);
+    checkSameData(course, saved);
+    course = saved;
+  } catch (const Error &error) {
+    throw inContext("cannot go on from '" + options.resume + "'", error);
+  }
+  for (GroupRecord &group : record.groups)
+    if (options.learningRate && group.growth == 0)
+      group.learningRate = *options.learningRate;
+}
+
+void TrainingRun::noteGroups() {
   for (const GroupOptions &group : trainer->network().groups()) {
     if (options.learningRate)
       trainer->setLearningRate(group.name, *options.learningRate);
@@ -124,7 +163,6 @@ void TrainingRun::compile() {
     record.groups.push_back({group.name, nameOf(group.optimizer), rate, rate,
                              group.weightDecay, 0, -1});
   }
-  record.compileSeconds = secondsSince(begin);
 }
 
 void TrainingRun::checkFit() {
@@ -144,7 +182,7 @@ void TrainingRun::checkFit() {
       throw Error("@loss does not take class labels; expected "
                   "softmax_cross_entropy with int32 labels");
   } catch (const Error &error) {
-    throw inContext("the network '" + options.network +
+    throw inContext("the network '" + record.networkPath +
                         "' does not fit the images of " + record.imageShape +
                         " in '" + options.data + "'",
                     error);
@@ -161,10 +199,14 @@ void TrainingRun::scheduleGrowths() {
   rates.dropEvery =
       std::max<int64_t>(1, options.dropEvery.steps(stepsPerEpoch));
   rates.dropFactor = options.dropFactor;
+  if (!options.save.empty())
+    saveEvery = std::max<int64_t>(1, options.saveEvery.steps(stepsPerEpoch));
 
   const auto declared = trainer->network().maps();
   std::vector<std::string> texts = options.growTexts;
-  if (texts.empty() && !record.groups.empty())
+  if (texts.empty() && !options.resume.empty())
+    texts = course.growths;
+  else if (texts.empty() && !record.groups.empty())
     texts =
         defaultGrowths(declared, static_cast<double>(options.epochs),
                        record.groups.front().learningRate,
@@ -172,12 +214,23 @@ void TrainingRun::scheduleGrowths() {
   std::vector<GrowthSpec> specs;
   for (size_t i = 0; i < texts.size() && texts[i] != "none"; ++i)
     specs.push_back(parseGrowth(texts[i], i + 1, options.plateau));
-  warnOfMisfits(specs, declared);
+  course.growths = texts;
   growths = std::make_unique<GrowthSchedule>(specs, stepsPerEpoch);
+  replayGrowths();
+  warnOfMisfits(growths->pending(), declared);
   for (const GrowthSpec &spec : growths->beyond(totalSteps()))
     progress.warning("growth '" + spec.text + "' comes after the end of the " +
                      counted(options.epochs, "epoch", "epochs") +
                      " and will not happen");
+}
+
+/// Brings the schedule to where the earlier part of the run left it.
+void TrainingRun::replayGrowths() {
+  for (const std::string &text : course.taken)
+    growths->take(text);
+  int64_t first = record.growths.empty() ? 0 : record.growths.back().step;
+  for (int64_t i = first; i < step(); ++i)
+    growths->record(record.steps[i].loss);
 }
 
 /// Says at once what would fail in minutes.
@@ -204,7 +257,6 @@ void TrainingRun::warnOfMisfits(const std::vector<GrowthSpec> &specs,
 }
 
 void TrainingRun::describe() {
-  record.networkPath = options.network;
   record.dataPath = options.data;
   record.trainImages = data.train.count;
   record.testImages = data.test.count;
@@ -216,6 +268,9 @@ void TrainingRun::describe() {
   auto add = [&](const char *name, const std::string &value) {
     record.configuration.emplace_back(name, value);
   };
+  if (!options.resume.empty())
+    add("Resumed",
+        options.resume + " after " + counted(step(), "step", "steps"));
   add("Epochs", std::to_string(options.epochs));
   add("Batch", grouped(record.batch));
   add("Steps in an epoch", grouped(stepsPerEpoch));
@@ -248,20 +303,32 @@ void TrainingRun::describe() {
 }
 
 void TrainingRun::train() {
-  start = Clock::now();
-  noteStage();
+  start =
+      Clock::now() - std::chrono::duration_cast<Clock::duration>(
+                         std::chrono::duration<double>(record.trainSeconds));
+  if (record.stages.empty())
+    noteStage();
   progress.message(grouped(data.train.count) + " training and " +
                    grouped(data.test.count) + " test images of " +
                    record.imageShape + ", " +
                    grouped(trainer->parameterCount()) + " parameters, " +
                    counted(options.epochs, "epoch", "epochs") + " of " +
                    counted(stepsPerEpoch, "step", "steps"));
-  for (int64_t epoch = 1; epoch <= options.epochs; ++epoch) {
+  if (!options.resume.empty())
+    progress.message("going on after " + counted(step(), "step", "steps") +
+                     " and " +
+                     counted(record.growthCount(), "growth", "growths"));
+  for (int64_t epoch = record.epochs.size() + 1; epoch <= options.epochs;
+       ++epoch) {
     if (!trainEpoch(epoch))
       break;
     writeReport(record, options.output);
+    if (saveEvery > 0 && step() % saveEvery == 0 && epoch < options.epochs)
+      save(/*atEnd=*/false);
   }
   record.interrupted = notedSignal() != 0;
+  if (saveEvery > 0)
+    save(/*atEnd=*/true);
 }
 
 std::string TrainingRun::finish() {
@@ -274,10 +341,22 @@ std::string TrainingRun::finish() {
   return writeReport(record, options.output);
 }
 
+void TrainingRun::save(bool atEnd) {
+  record.trainSeconds = seconds();
+  try {
+    trainer->save(options.save, {{noteName, toText(course, record)}});
+  } catch (const Error &error) {
+    if (atEnd)
+      throw;
+    progress.warning("no checkpoint after step " + grouped(step()) +
+                     ", training goes on: " + oneLine(error));
+  }
+}
+
 /// Returns false if the run was interrupted.
 bool TrainingRun::trainEpoch(int64_t epoch) {
-  const int64_t firstStep = step();
-  trainBatches->start(epoch - 1);
+  const int64_t firstStep = (epoch - 1) * stepsPerEpoch;
+  trainBatches->start(epoch - 1, step() - firstStep);
   for (Batch batch; trainBatches->next(batch);) {
     growDue();
     applyRates();
@@ -285,6 +364,10 @@ bool TrainingRun::trainEpoch(int64_t epoch) {
     if (notedSignal() != 0)
       return false;
     showProgress(epoch);
+    // An epoch's last step is saved with its test.
+    if (saveEvery > 0 && step() % saveEvery == 0 &&
+        step() < epoch * stepsPerEpoch)
+      save(/*atEnd=*/false);
   }
   test(epoch, firstStep);
   record.trainSeconds = seconds();
@@ -319,8 +402,10 @@ void TrainingRun::applyRates() {
 }
 
 void TrainingRun::growDue() {
-  for (const GrowthSpec &spec : growths->due(step()))
+  for (const GrowthSpec &spec : growths->due(step())) {
+    course.taken.push_back(spec.text);
     grow(spec);
+  }
 }
 
 void TrainingRun::grow(const GrowthSpec &spec) {

@@ -13,6 +13,7 @@
 #include "History.h"
 #include "Options.h"
 #include "Progress.h"
+#include "Resume.h"
 #include "Schedule.h"
 #include "cambium/Trainer.h"
 
@@ -42,12 +43,17 @@ public:
 private:
   void load();
   void compile();
+  void resume(const TrainerOptions &trainerOptions);
+  void noteGroups();
   void checkFit();
   void scheduleGrowths();
   void warnOfMisfits(const std::vector<GrowthSpec> &specs,
                      const std::vector<MapInfo> &declared);
   void describe();
 
+  void replayGrowths();
+  /// The checkpoint at the end must be there; another may be missed.
+  void save(bool atEnd);
   bool trainEpoch(int64_t epoch);
   void trainStep(const Batch &batch);
   void applyRates();
@@ -65,6 +71,7 @@ private:
   const Options &options;
   Progress &progress;
   History record;
+  Course course;
 
   Dataset data;
   std::unique_ptr<Normalization> normalization;
@@ -74,6 +81,7 @@ private:
   std::unique_ptr<GrowthSchedule> growths;
   RateSchedule rates;
   int64_t stepsPerEpoch = 0;
+  int64_t saveEvery = 0;
   double appliedFactor = -1.0;
   std::chrono::steady_clock::time_point start;
 };
