@@ -38,8 +38,7 @@ static LogicalResult addMap(ModuleOp module, StringRef name, StringRef done,
     return failure();
   size_t before = params.size();
   for (Value value : map->getParams())
-    if (auto param = dyn_cast_or_null<ParamOp>(declarationOf(module, value)))
-      params.insert(param);
+    params.insert_range(paramsOf(module, value));
   if (params.size() == before)
     return map->emitError("the branches of '")
            << name << "' read no other parameter";

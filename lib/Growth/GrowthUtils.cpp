@@ -99,26 +99,33 @@ bool isParameterExpression(Value value) {
                          WeightComposeOp>(value.getDefiningOp());
 }
 
-Operation *readerOf(ModuleOp module, ParamOp param, unsigned &reads) {
+SmallVector<Operation *> readersOf(ModuleOp module, ParamOp param) {
   SmallVector<Value> worklist;
   module.walk([&](GetOp get) {
     if (get.getSymbol() == param.getSymName())
       worklist.push_back(get);
   });
-  Operation *reader = nullptr;
-  reads = 0;
+  SmallVector<Operation *> readers;
   while (!worklist.empty())
     for (OpOperand &use : worklist.pop_back_val().getUses()) {
       Operation *user = use.getOwner();
       if (user->getNumResults() == 1 &&
-          isParameterExpression(user->getResult(0))) {
+          isParameterExpression(user->getResult(0)))
         worklist.push_back(user->getResult(0));
-        continue;
-      }
-      ++reads;
-      reader = user;
+      else
+        readers.push_back(user);
     }
-  return reader;
+  return readers;
+}
+
+SmallVector<ParamOp> paramsOf(ModuleOp module, Value expression) {
+  if (auto param = dyn_cast_or_null<ParamOp>(declarationOf(module, expression)))
+    return {param};
+  SmallVector<ParamOp> params;
+  if (isParameterExpression(expression))
+    for (Value operand : expression.getDefiningOp()->getOperands())
+      llvm::append_range(params, paramsOf(module, operand));
+  return params;
 }
 
 OpBuilder declarationBuilder(ModuleOp module) {
@@ -143,15 +150,18 @@ static void eraseUnusedDeclaration(ModuleOp module, Operation *declaration) {
   declaration->erase();
 }
 
-void eraseUnusedReads(ModuleOp module, ValueRange reads) {
-  llvm::SetVector<GetOp> gets;
-  for (Value read : reads)
-    if (auto get = read.getDefiningOp<GetOp>(); get && get->use_empty())
-      gets.insert(get);
+void eraseUnusedReads(ModuleOp module, ValueRange expressions) {
+  llvm::SetVector<Value> worklist(expressions.begin(), expressions.end());
   llvm::SetVector<Operation *> declarations;
-  for (GetOp get : gets) {
-    declarations.insert(module.lookupSymbol(get.getSymbolAttr()));
-    get.erase();
+  while (!worklist.empty()) {
+    Value value = worklist.pop_back_val();
+    if (!value.use_empty() || !isParameterExpression(value))
+      continue;
+    if (auto get = value.getDefiningOp<GetOp>())
+      declarations.insert(module.lookupSymbol(get.getSymbolAttr()));
+    SmallVector<Value> operands(value.getDefiningOp()->getOperands());
+    value.getDefiningOp()->erase();
+    worklist.insert_range(operands);
   }
   for (Operation *declaration : declarations)
     eraseUnusedDeclaration(module, declaration);

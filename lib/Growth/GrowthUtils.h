@@ -32,10 +32,14 @@ JoinedMaps joinBeside(MapOp map);
 /// True for reads and expressions of parameters.
 bool isParameterExpression(mlir::Value value);
 
-/// An operation that reads a parameter or an expression of it, or null, and how
-/// often such operations do.
-mlir::Operation *readerOf(mlir::ModuleOp module, ParamOp param,
-                          unsigned &reads);
+/// The operations that read a parameter or an expression of it, once for each
+/// time that they do.
+llvm::SmallVector<mlir::Operation *> readersOf(mlir::ModuleOp module,
+                                               ParamOp param);
+
+/// The parameters that an expression reads.
+llvm::SmallVector<ParamOp> paramsOf(mlir::ModuleOp module,
+                                    mlir::Value expression);
 
 /// The convolution whose filter is the body's only one, or null.
 Conv2DOp onlyConvolution(MapOp map);
@@ -59,9 +63,10 @@ mlir::Operation *declarationOf(mlir::ModuleOp module, mlir::Value value);
 /// Where declarations of parameters are added: behind the last one.
 mlir::OpBuilder declarationBuilder(mlir::ModuleOp module);
 
-/// Erases reads that have no use, and what they declare if nothing else reads
-/// it. Parameters with a copy of it as initial values get its own instead.
-void eraseUnusedReads(mlir::ModuleOp module, mlir::ValueRange reads);
+/// Erases reads and expressions of them that have no use, and what is declared
+/// if nothing else reads it. Parameters with a copy of it as initial values get
+/// its own instead.
+void eraseUnusedReads(mlir::ModuleOp module, mlir::ValueRange expressions);
 
 } // namespace cambium::grow
 

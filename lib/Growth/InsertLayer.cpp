@@ -26,12 +26,12 @@ FailureOr<Value> findLayer(ModuleOp module, StringRef name) {
       return failure();
     return joinBeside(*map).result;
   }
-  unsigned reads = 0;
-  Operation *layer = readerOf(module, param, reads);
-  if (reads == 1 && layer->getNumResults() == 1 && !isa<MapOp>(layer))
-    return layer->getResult(0);
+  SmallVector<Operation *> readers = readersOf(module, param);
+  if (readers.size() == 1 && readers[0]->getNumResults() == 1 &&
+      !isa<MapOp>(readers[0]))
+    return readers[0]->getResult(0);
   return param.emitError("cannot insert a layer after '")
-         << name << "': " << reads
+         << name << "': " << readers.size()
          << " operations read it; name a parameter that one layer reads, or a "
             "map";
 }

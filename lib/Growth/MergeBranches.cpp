@@ -71,29 +71,22 @@ private:
 LogicalResult Merger::checkReads() {
   for (MapOp merged : joined.maps)
     for (Value value : merged.getParams()) {
-      auto get = value.getDefiningOp<GetOp>();
-      auto param = dyn_cast_or_null<ParamOp>(declarationOf(module, value));
-      if (!param)
+      SmallVector<ParamOp> params = paramsOf(module, value);
+      if (params.empty())
         return merged.emitError("cannot merge '")
                << merged.getName()
                << "': its branches read more than parameters";
-      std::optional<SymbolTable::UseRange> uses =
-          SymbolTable::getSymbolUses(param, module);
-      for (const SymbolTable::SymbolUse &use : *uses) {
-        auto other = dyn_cast<GetOp>(use.getUser());
-        if (!other)
-          continue;
-        for (Operation *user : other->getUsers()) {
-          if (joined.tree.contains(user))
+      for (ParamOp param : params)
+        for (Operation *reader : readersOf(module, param)) {
+          if (joined.tree.contains(reader))
             continue;
           InFlightDiagnostic diag = merged.emitError("cannot merge '")
                                     << merged.getName() << "': its parameter '"
-                                    << get.getSymbol()
+                                    << param.getSymName()
                                     << "' is shared with another layer";
-          diag.attachNote(user->getLoc()) << "read here";
+          diag.attachNote(reader->getLoc()) << "read here";
           return diag;
         }
-      }
     }
   return success();
 }
@@ -156,8 +149,7 @@ Value Merger::carried(Value value) {
   if (Value known = toCarry.lookupOrNull(value))
     return known;
   if (auto argument = dyn_cast<BlockArgument>(value)) {
-    auto get = arguments[argument.getArgNumber()].getDefiningOp<GetOp>();
-    Value old = carry.from(get.getSymbol(), get.getType());
+    Value old = carry.copyOf(arguments[argument.getArgNumber()]);
     toCarry.map(value, old);
     return old;
   }
@@ -172,7 +164,7 @@ Value Merger::carried(Value value) {
 Value Merger::declare(StringRef role, Value value, Attribute init) {
   SymbolTable symbols(module);
   auto type = cast<RankedTensorType>(value.getType());
-  auto first = cast<ParamOp>(declarationOf(module, map.getParams().front()));
+  ParamOp first = paramsOf(module, map.getParams().front()).front();
   std::string name =
       freeSymbol(symbols, (map.getName() + ".merged." + role).str());
   OpBuilder declarations = declarationBuilder(module);

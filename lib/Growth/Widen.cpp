@@ -261,10 +261,7 @@ void Widener::shareRows(Value weight, ArrayRef<Value> blocks,
 /// Rows can be shared where they are one parameter that nothing else reads.
 LogicalResult Widener::checkOwned(Operation *op, Value weight) {
   auto param = dyn_cast_or_null<ParamOp>(declarationOf(module, weight));
-  unsigned reads = 0;
-  if (param)
-    (void)readerOf(module, param, reads);
-  if (reads != 1)
+  if (!param || readersOf(module, param).size() != 1)
     return refuse(op, "its rows are shared out among copies, but they are not "
                       "one parameter that it alone reads");
   return success();
@@ -605,12 +602,11 @@ FailureOr<Operation *> Widener::findSeed() {
     seedMap = *map;
     return findInBody(*map);
   }
-  unsigned reads = 0;
-  Operation *layer = readerOf(module, param, reads);
-  bool isWeight = reads == 1 && isa<Conv2DOp, LinearOp>(layer) &&
-                  isParameterExpression(layer->getOperand(1));
+  SmallVector<Operation *> readers = readersOf(module, param);
+  bool isWeight = readers.size() == 1 && isa<Conv2DOp, LinearOp>(readers[0]) &&
+                  isParameterExpression(readers[0]->getOperand(1));
   if (isWeight)
-    return layer;
+    return readers[0];
   (void)refuse(param, "it is not the filter or matrix that one layer reads; "
                       "name such a parameter, or a map");
   return failure();
