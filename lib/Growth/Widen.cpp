@@ -527,7 +527,8 @@ LogicalResult Widener::visitMap(MapOp map) {
 
 LogicalResult Widener::visit(Operation *op) {
   const Layout input = layouts.lookup(op->getOperand(0));
-  if (isa<YieldOp>(op))
+  // A fill takes no more than the batch.
+  if (isa<YieldOp, FillOp>(op))
     return success();
   if (isa<Conv2DOp, LinearOp>(op))
     return visitContraction(op);

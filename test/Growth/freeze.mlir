@@ -2,6 +2,8 @@
 // RUN: cambium-opt %s --grow-freeze="groups=base" --grow-thaw="params=head.w" | FileCheck %s --check-prefix=THAW
 // RUN: cambium-opt %s --grow-freeze="maps=block" --grow-train | FileCheck %s --check-prefix=MAP
 // RUN: cambium-opt %s --grow-freeze="params=block.0.w" --grow-gradients | FileCheck %s --check-prefix=PART
+// RUN: cambium-opt %s --grow-freeze="groups=base" -o %t
+// RUN: cambium-run %t --grad --compare=reference | FileCheck %s --check-prefix=LEFT
 // RUN: cambium-opt %s --grow-freeze="groups=base,grown" --grow-train | FileCheck %s --check-prefix=ALL
 
 // CHECK:      grow.param @block.0.w : tensor<8x4xf32> in @base init(#grow.kaiming) {grow.frozen}
@@ -28,6 +30,12 @@
 // PART:         grow.fused_map branches 2
 // PART:         grow.fused_map branches 1
 // PART-NOT:     grow.fused_map
+
+// What is left is the gradient that it was.
+
+// LEFT:      loss
+// LEFT-NEXT: gradient of @block.1.w
+// LEFT-NEXT: within the tolerance
 
 // With everything frozen, a step computes the loss.
 

@@ -1,5 +1,6 @@
 // RUN: cambium-opt %s --grow-widen="layer=conv.w count=2 group=grown" | FileCheck %s
-// RUN: cambium-opt %s --grow-widen="layer=conv.w count=2 group=grown" --grow-train -o /dev/null
+// RUN: cambium-opt %s --grow-widen="layer=conv.w count=2 group=grown" -o %t
+// RUN: cambium-run %t --grad --compare=reference | FileCheck %s --check-prefix=GRAD
 
 // The old filter stays a parameter of its own; the new ones are another, in
 // another group. What is read per channel gets a block each, and so do the filters
@@ -45,6 +46,9 @@
 // CHECK-LABEL: func.func private @carry
 // CHECK-SAME:    grow.to = "mean.1"
 // CHECK-SAME:    grow.to = "var.1"
+
+// GRAD: gradient of @head.w.1
+// GRAD: within the tolerance
 
 grow.group @base {optimizer = #grow.sgd, lr = 0.1}
 grow.group @grown {optimizer = #grow.adamw, lr = 0.1}

@@ -8,7 +8,7 @@
 #include "Run.h"
 #include "Compare.h"
 #include "RandomInputs.h"
-#include "cambium/IR/Grow.h"
+#include "cambium/IR/Frozen.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/FormatVariadic.h"
 
@@ -45,7 +45,8 @@ std::vector<std::string> resultNames(ModuleOp network, func::FuncOp function,
   }
   names.push_back("loss");
   for (auto param : network.getOps<grow::ParamOp>())
-    names.push_back(("gradient of @" + param.getSymName()).str());
+    if (!grow::isFrozen(param))
+      names.push_back(("gradient of @" + param.getSymName()).str());
   return names;
 }
 
