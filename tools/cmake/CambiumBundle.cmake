@@ -23,7 +23,7 @@ function(cambium_bundle)
                    ${PROJECT_SOURCE_DIR}/tools/cmake/Arc4Random.c)
     target_link_libraries(${name}-bundled PRIVATE ${libraries})
     target_link_options(${name}-bundled PRIVATE -Wl,--gc-sections
-                        -Wl,--icf=safe -Wl,--strip-all)
+                        -Wl,--strip-all)
     set_target_properties(${name}-bundled PROPERTIES
       CAMBIUM_STATIC_LLVM ON
       LINKER_LANGUAGE CXX
@@ -34,3 +34,9 @@ function(cambium_bundle)
   endforeach()
   add_custom_target(cambium-bundle DEPENDS ${bundled})
 endfunction()
+
+# Takes minutes, see docs/Testing.md.
+if(CAMBIUM_BUILD_TESTS AND DEFINED ENV{CAMBIUM_TEST_BUNDLE})
+  add_test(NAME bundle COMMAND ${PROJECT_SOURCE_DIR}/tools/bundle --check)
+  set_tests_properties(bundle PROPERTIES RUN_SERIAL ON TIMEOUT 1800)
+endif()
