@@ -101,6 +101,30 @@ public:
   virtual TorchMemory memory() const = 0;
 };
 
+/// The network of tools/cambium-train/fashion-mnist.mlir.
+struct TorchFashionCase {
+  int64_t batch = 0;
+  /// Of each of the two blocks; those of block1 are linear.
+  int64_t branches = 1;
+  /// By name as in the network, dense HWCF.
+  NamedValues parameters;
+  const float *images = nullptr;
+  const int32_t *labels = nullptr;
+};
+
+class TorchFashion {
+public:
+  virtual ~TorchFashion() = default;
+  /// One step on the images and labels, with the optimizer of the network's
+  /// group for all parameters; returns the loss before the update.
+  virtual float step() = 0;
+};
+
+/// Null if the program was built without LibTorch. Nothing that is passed need
+/// outlive the call.
+std::unique_ptr<TorchFashion> makeTorchFashion(const TorchFashionCase &network,
+                                               unsigned threads);
+
 /// In the order of torchForms; empty if the program was built without LibTorch.
 /// Nothing that is passed need outlive the call.
 std::vector<std::unique_ptr<TorchLayer>>

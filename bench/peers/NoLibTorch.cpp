@@ -20,6 +20,11 @@ cambium::bench::makeTorchNetworks(const GrowingNetwork &, const NamedValues &,
   return {};
 }
 
+std::unique_ptr<TorchFashion>
+cambium::bench::makeTorchFashion(const TorchFashionCase &, unsigned) {
+  return nullptr;
+}
+
 std::string cambium::bench::torchName() {
   return "none (built without LibTorch)";
 }

@@ -24,14 +24,12 @@ constexpr int64_t channelBlock = 32;
 struct Window {
   template <typename Op> explicit Window(Op op) {
     auto [top, left, bottom, right] = expandPadding(op.getPadding());
-    rows = {op.getWindow()[0], op.getStrides()[0], top};
-    columns = {op.getWindow()[1], op.getStrides()[1], left};
-    (void)bottom;
-    (void)right;
+    rows = {op.getWindow()[0], op.getStrides()[0], top, bottom};
+    columns = {op.getWindow()[1], op.getStrides()[1], left, right};
   }
 
   struct Side {
-    int64_t size, stride, low;
+    int64_t size, stride, low, high;
   };
   Side rows, columns;
 };
@@ -50,6 +48,91 @@ struct Image {
 
   Value base;
   I64 height, width, channels;
+};
+
+/// True if windows neither overlap nor reach into padding. Every element of the
+/// input is then in one window at most.
+bool areDisjoint(const Window &window) {
+  auto is = [](const Window::Side &side) {
+    return side.stride >= side.size && side.low == 0 && side.high == 0;
+  };
+  return is(window.rows) && is(window.columns) &&
+         window.rows.size * window.columns.size <= unrolledTaps;
+}
+
+/// Offsets of a window's elements, of its first channel, in row-major order.
+SmallVector<I64> tapsOf(const Window &window, const Image &input, I64 image,
+                        I64 outRow, I64 outColumn) {
+  SmallVector<I64> taps;
+  for (int64_t row = 0; row < window.rows.size; ++row)
+    for (int64_t column = 0; column < window.columns.size; ++column)
+      taps.push_back(input.pixel(image, outRow * window.rows.stride + row,
+                                 outColumn * window.columns.stride + column));
+  return taps;
+}
+
+/// Gradients of disjoint windows: a task fills the rows of the input from one
+/// row of windows up to the next. `share` gives the gradient of each tap.
+class DisjointGradient {
+public:
+  using Share =
+      function_ref<Values(ArrayRef<I64> taps, I64 output, Value mask)>;
+
+  DisjointGradient(KernelEmission &e, const Window &window, const Image &input,
+                   const Image &output)
+      : e(e), window(window), input(input), output(output) {}
+
+  static LaunchSizes launch(const HostExtents &extents, int64_t output) {
+    LaunchSizes sizes;
+    sizes.tasks = {extents.shapes[output][0] * extents.shapes[output][1]};
+    return sizes;
+  }
+
+  void emit(I64 task, Share share) {
+    I64 image = task / output.height, row = task % output.height;
+    I64 begin = row * window.rows.stride;
+    I64 end = selectLess(row + 1, output.height, begin + window.rows.stride,
+                         input.height);
+    // What lies between windows and behind the last.
+    bool gaps = window.rows.stride > window.rows.size ||
+                window.columns.stride > window.columns.size;
+    if (gaps)
+      clear(image, begin, end, 0, input.width);
+    else
+      clear(image, begin, begin + window.rows.size,
+            output.width * window.columns.stride, input.width);
+    if (!gaps)
+      clear(image, begin + window.rows.size, end, 0, input.width);
+    e.k.loop(0, output.width, [&](I64 column) {
+      SmallVector<I64> first = tapsOf(window, input, image, row, column);
+      I64 from = output.pixel(image, row, column);
+      e.forVectors(0, output.channels, [&](I64 channel, Value mask) {
+        SmallVector<I64> taps;
+        for (I64 tap : first)
+          taps.push_back(tap + channel);
+        for (auto [tap, value] :
+             llvm::zip(taps, share(taps, from + channel, mask)))
+          e.k.store(value, input.base, tap, mask);
+      });
+    });
+  }
+
+private:
+  void clear(I64 image, I64 beginRow, I64 endRow, I64 beginColumn,
+             I64 endColumn) {
+    e.k.loop(beginRow, endRow, [&](I64 row) {
+      I64 begin = input.pixel(image, row, beginColumn);
+      e.forVectors(begin, begin + (endColumn - beginColumn) * input.channels,
+                   [&](I64 offset, Value mask) {
+                     e.k.store(e.k.zeroVector(), input.base, offset, mask);
+                   });
+    });
+  }
+
+  KernelEmission &e;
+  const Window &window;
+  /// `input` is the gradient's.
+  const Image &input, &output;
 };
 
 //===----------------------------------------------------------------------===//
@@ -180,6 +263,30 @@ auto imagesByChannels(int64_t buffer) {
   };
 }
 
+/// The gradient for the first of the largest of a window's elements, zero for
+/// the others.
+Values gradientOfLargest(KernelEmission &e, const Image &input,
+                         ArrayRef<I64> taps, Value gradient, Value mask) {
+  Values elements;
+  for (I64 tap : taps)
+    elements.push_back(e.k.load(input.base, tap, mask));
+  Value largest = elements.front();
+  // The last element that is larger than all before it.
+  SmallVector<Value> rises = {Value()};
+  for (Value x : ArrayRef(elements).drop_front()) {
+    rises.push_back(e.greater(x, largest));
+    largest = e.select(rises.back(), x, largest);
+  }
+  Values shares(taps.size());
+  Value left = gradient;
+  for (size_t tap = taps.size() - 1; tap > 0; --tap) {
+    shares[tap] = e.select(rises[tap], left, e.k.zeroVector());
+    left = e.select(rises[tap], e.k.zeroVector(), left);
+  }
+  shares[0] = left;
+  return shares;
+}
+
 /// A task owns some channels of an image, so that overlapping windows add up in
 /// a fixed order.
 KernelForm maxPoolGrad(MaxPool2DGradOp op, const Signature &signature) {
@@ -188,6 +295,22 @@ KernelForm maxPoolGrad(MaxPool2DGradOp op, const Signature &signature) {
   int64_t gradient = signature.bufferOf(op.getGradient());
   int64_t result = signature.bufferOf(op.getResult());
   KernelForm form;
+  if (areDisjoint(window)) {
+    form.sizes = [=](const HostExtents &extents) {
+      return DisjointGradient::launch(extents, gradient);
+    };
+    form.emit = [=](KernelEmission &e) {
+      e.phaseOfTasks([&](I64 task) {
+        Image input(e, in), output(e, gradient), to(e, result);
+        DisjointGradient(e, window, to, output)
+            .emit(task, [&](ArrayRef<I64> taps, I64 from, Value mask) {
+              return gradientOfLargest(e, input, taps,
+                                       e.k.load(output.base, from, mask), mask);
+            });
+      });
+    };
+    return form;
+  }
   form.sizes = imagesByChannels(in);
   form.emit = [=](KernelEmission &e) {
     e.phaseOfTasks([&](I64 task) {
@@ -284,14 +407,68 @@ KernelForm averageForm(int64_t in, int64_t out, const Window &window,
   return form;
 }
 
+/// Of windows without padding, whose elements all exist.
+KernelForm unpaddedAverage(int64_t in, int64_t out, const Window &window) {
+  double factor = 1.0 / (window.rows.size * window.columns.size);
+  KernelForm form;
+  form.sizes = [=](const HostExtents &extents) {
+    return DisjointGradient::launch(extents, out);
+  };
+  form.emit = [=](KernelEmission &e) {
+    e.phaseOfTasks([&](I64 task) {
+      Image from(e, in), to(e, out);
+      I64 image = task / to.height, row = task % to.height;
+      e.k.loop(0, to.width, [&](I64 column) {
+        SmallVector<I64> taps = tapsOf(window, from, image, row, column);
+        I64 at = to.pixel(image, row, column);
+        e.forVectors(0, to.channels, [&](I64 channel, Value mask) {
+          Value sum = e.k.zeroVector();
+          for (I64 tap : taps)
+            sum = e.k.add(sum, e.k.load(from.base, tap + channel, mask));
+          e.k.store(e.mul(sum, e.splat(factor)), to.base, at + channel, mask);
+        });
+      });
+    });
+  };
+  return form;
+}
+
 KernelForm avgPool(AvgPool2DOp op, const Signature &signature) {
-  return averageForm(signature.bufferOf(op.getInput()),
-                     signature.bufferOf(op.getResult()), Window(op), inputsOf);
+  Window window(op);
+  int64_t in = signature.bufferOf(op.getInput());
+  int64_t out = signature.bufferOf(op.getResult());
+  auto isUnpadded = [](const Window::Side &side) {
+    return side.low == 0 && side.high == 0;
+  };
+  if (isUnpadded(window.rows) && isUnpadded(window.columns) &&
+      window.rows.size * window.columns.size <= unrolledTaps)
+    return unpaddedAverage(in, out, window);
+  return averageForm(in, out, window, inputsOf);
 }
 
 KernelForm avgPoolGrad(AvgPool2DGradOp op, const Signature &signature) {
-  return averageForm(signature.bufferOf(op.getGradient()),
-                     signature.bufferOf(op.getResult()), Window(op), outputsOf);
+  Window window(op);
+  int64_t in = signature.bufferOf(op.getGradient());
+  int64_t out = signature.bufferOf(op.getResult());
+  if (!areDisjoint(window))
+    return averageForm(in, out, window, outputsOf);
+  double factor = 1.0 / (window.rows.size * window.columns.size);
+  KernelForm form;
+  form.sizes = [=](const HostExtents &extents) {
+    return DisjointGradient::launch(extents, in);
+  };
+  form.emit = [=](KernelEmission &e) {
+    e.phaseOfTasks([&](I64 task) {
+      Image output(e, in), to(e, out);
+      DisjointGradient(e, window, to, output)
+          .emit(task, [&](ArrayRef<I64> taps, I64 from, Value mask) {
+            Value share =
+                e.mul(e.k.load(output.base, from, mask), e.splat(factor));
+            return Values(taps.size(), share);
+          });
+    });
+  };
+  return form;
 }
 
 //===----------------------------------------------------------------------===//
@@ -310,16 +487,23 @@ KernelForm globalAvgPool(GlobalAvgPoolOp op, const Signature &signature) {
       I64 blocks = ceilDiv(from.channels, I64(channelBlock));
       I64 image = task / blocks;
       auto [first, last] = e.block(task % blocks, channelBlock, from.channels);
-      e.forVectors(first, last, [&](I64 channel, Value mask) {
-        Values sum = e.k.loop(
-            0, area, e.zero64(), [&](I64 pixel, ValueRange carried) -> Values {
-              I64 offset = from.pixel(image, 0, pixel) + channel;
-              Value x = e.widen(e.k.load(from.base, offset, mask));
-              return {e.k.add(carried[0], x)};
-            });
-        Value mean = e.div(sum[0], e.splat64(e.toDouble(area)));
-        e.k.store(e.narrow(mean), e.buffers[out],
-                  image * from.channels + channel, mask);
+      I64 start = first;
+      e.forColumns(last - first, 4, [&](ArrayRef<I64> offsets, Value mask) {
+        Values sums =
+            e.k.loop(0, area, Values(offsets.size(), e.zero64()),
+                     [&](I64 pixel, ValueRange carried) {
+                       Values next;
+                       I64 at = from.pixel(image, 0, pixel) + start;
+                       for (I64 channel : offsets)
+                         next.push_back(e.k.add(
+                             carried[next.size()],
+                             e.widen(e.k.load(from.base, at + channel, mask))));
+                       return next;
+                     });
+        for (auto [channel, sum] : llvm::zip(offsets, sums))
+          e.k.store(e.narrow(e.div(sum, e.splat64(e.toDouble(area)))),
+                    e.buffers[out], image * from.channels + start + channel,
+                    mask);
       });
     });
   };

@@ -25,6 +25,8 @@ namespace {
 
 constexpr int64_t chunkElements = 8192;
 constexpr int64_t maxChunks = 256;
+/// Vectors that are summed at once.
+constexpr int64_t columnsTogether = 4;
 /// Channels of a task of the second phase.
 constexpr int64_t channelBlock = 64;
 
@@ -88,22 +90,25 @@ private:
       I64 rows = e.extents.rows(tensor), channels = e.extents.channels(tensor);
       Chunks<I64> chunks(rows, channels);
       auto [first, last] = e.block(task, chunks.rows, rows);
-      e.forVectors(
-          0, channels,
-          [&, first = first, last = last](I64 channel, Value mask) {
-            Terms terms = column(channel, mask);
-            Values totals =
-                e.k.loop(first, last, Values(sums, e.zero64()),
-                         [&](I64 row, ValueRange carried) {
-                           Values next;
-                           for (auto [sum, term] : llvm::zip(
-                                    carried, terms(row * channels + channel)))
-                             next.push_back(e.k.add(sum, term));
-                           return next;
-                         });
-            for (int64_t sum = 0; sum < sums; ++sum)
-              e.store64(totals[sum], e.buffers[e.signature.workspace()],
-                        place(task, sum, channels) + channel, mask);
+      e.forColumns(
+          channels, columnsTogether / sums,
+          [&, first = first, last = last](ArrayRef<I64> offsets, Value mask) {
+            SmallVector<Terms> terms;
+            for (I64 channel : offsets)
+              terms.push_back(column(channel, mask));
+            Values totals = e.k.loop(
+                first, last, Values(sums * offsets.size(), e.zero64()),
+                [&](I64 row, ValueRange carried) {
+                  Values next;
+                  for (auto [channel, termsOf] : llvm::zip(offsets, terms))
+                    for (Value term : termsOf(row * channels + channel))
+                      next.push_back(e.k.add(carried[next.size()], term));
+                  return next;
+                });
+            for (size_t i = 0; i < totals.size(); ++i)
+              e.store64(totals[i], e.buffers[e.signature.workspace()],
+                        place(task, i % sums, channels) + offsets[i / sums],
+                        mask);
           });
     });
   }
@@ -293,27 +298,37 @@ private:
     return e.div(total, e.splat64(e.toDouble(e.extents.rows(input))));
   }
 
+  struct Factors {
+    Value factor, shift, slope, average;
+  };
+  Factors factorsOf(KernelEmission &e, I64 channel, Value mask) const {
+    Value inverse = inverseDeviation(e, channel, mask);
+    Value scales = e.widen(e.k.load(e.buffers[scale], channel, mask));
+    return {e.narrow(e.mul(scales, inverse)),
+            e.narrow(loadMean(e, 0, channel, mask)),
+            e.narrow(e.mul(inverse, loadMean(e, 1, channel, mask))),
+            e.k.load(e.buffers[mean], channel, mask)};
+  }
+
   void emitInputGradient(KernelEmission &e) const {
     e.phaseOfTasks([&](I64 task) {
       I64 rows = e.extents.rows(input), channels = e.extents.channels(input);
       auto [first, last] = e.block(task, rowsOfTask(channels), rows);
-      e.forVectors(
-          0, channels,
-          [&, first = first, last = last](I64 channel, Value mask) {
-            Value inverse = inverseDeviation(e, channel, mask);
-            Value scales = e.widen(e.k.load(e.buffers[scale], channel, mask));
-            Value factor = e.narrow(e.mul(scales, inverse));
-            Value shift = e.narrow(loadMean(e, 0, channel, mask));
-            Value slope =
-                e.narrow(e.mul(inverse, loadMean(e, 1, channel, mask)));
-            Value average = e.k.load(e.buffers[mean], channel, mask);
+      e.forColumns(
+          channels, 2,
+          [&, first = first, last = last](ArrayRef<I64> offsets, Value mask) {
+            SmallVector<Factors> factors;
+            for (I64 channel : offsets)
+              factors.push_back(factorsOf(e, channel, mask));
             e.k.loop(first, last, [&](I64 row) {
-              I64 offset = row * channels + channel;
-              Value x = e.k.load(e.buffers[input], offset, mask);
-              Value dy = e.k.load(e.buffers[gradient], offset, mask);
-              Value pulled = e.mul(e.sub(x, average), slope);
-              Value dx = e.mul(factor, e.sub(e.sub(dy, shift), pulled));
-              e.k.store(dx, e.buffers[dInput], offset, mask);
+              for (auto [channel, of] : llvm::zip(offsets, factors)) {
+                I64 offset = row * channels + channel;
+                Value x = e.k.load(e.buffers[input], offset, mask);
+                Value dy = e.k.load(e.buffers[gradient], offset, mask);
+                Value pulled = e.mul(e.sub(x, of.average), of.slope);
+                Value dx = e.mul(of.factor, e.sub(e.sub(dy, of.shift), pulled));
+                e.k.store(dx, e.buffers[dInput], offset, mask);
+              }
             });
           });
     });

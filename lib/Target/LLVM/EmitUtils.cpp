@@ -91,6 +91,19 @@ Values KernelEmission::forVectors(I64 begin, I64 end, ValueRange initial,
       [&] { return body(rest, k.firstLanes(end - rest), carried); }, carried);
 }
 
+void KernelEmission::forColumns(I64 count, int64_t together, ColumnBody body) {
+  int64_t width = together * k.width;
+  I64 groups = count / width;
+  k.loop(0, groups, [&](I64 group) {
+    SmallVector<I64> offsets;
+    for (int64_t i = 0; i < together; ++i)
+      offsets.push_back(group * width + i * k.width);
+    body(offsets, Value());
+  });
+  forVectors(groups * width, count,
+             [&](I64 offset, Value mask) { body(offset, mask); });
+}
+
 //===----------------------------------------------------------------------===//
 // Arithmetic
 //===----------------------------------------------------------------------===//

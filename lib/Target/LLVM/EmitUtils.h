@@ -52,6 +52,13 @@ public:
   Values forVectors(I64 begin, I64 end, mlir::ValueRange initial,
                     CarryingVectorBody body);
 
+  using ColumnBody =
+      llvm::function_ref<void(llvm::ArrayRef<I64> offsets, mlir::Value mask)>;
+  /// Vectors over [0, count), `together` at a time, then single ones: bodies
+  /// with loops over rows then read whole cache lines, and have sums that do
+  /// not wait for each other.
+  void forColumns(I64 count, int64_t together, ColumnBody body);
+
   /// Block `index` of [0, count) in blocks of `size`.
   std::pair<I64, I64> block(I64 index, I64 size, I64 count) {
     I64 begin = index * size;

@@ -19,7 +19,7 @@ struct SingleKernel : KernelFixture {};
 
 const std::string scalar = dynamicType(0), vector = dynamicType(1),
                   matrix = dynamicType(2), image = dynamicType(4);
-const std::vector<int64_t> channelCounts = {1, 3, 8, 10, 17};
+const std::vector<int64_t> channelCounts = {1, 3, 8, 10, 17, 37};
 
 //===----------------------------------------------------------------------===//
 // Reductions
@@ -101,6 +101,8 @@ struct Pool {
 /// to be unrolled.
 const std::vector<Pool> pools = {
     {"window [2, 2] stride [2, 2]", 6, 9, 3, 4},
+    {"window [2, 2] stride [2, 2]", 7, 8, 3, 4},
+    {"window [2, 1] stride [2, 3]", 5, 8, 2, 3},
     {"window [3, 3] padding [1, 1]", 4, 5, 4, 5},
     {"window [3, 2] stride [2, 1] padding [1, 0, 2, 1]", 5, 4, 3, 4},
     {"window [1, 2] stride [3, 3]", 7, 8, 3, 3},
