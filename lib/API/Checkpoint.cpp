@@ -110,9 +110,11 @@ void internal::saveCheckpoint(const std::string &path, mlir::ModuleOp network,
                               const std::map<std::string, std::string> &notes) {
   std::vector<SafetensorsItem> items, states;
   Json steps = Json::object();
-  for (const auto &[name, tensor] : store.tensors()) {
-    if (tensor.kind == StoredTensor::Kind::Derived)
+  for (mlir::Operation &op : *network.getBody()) {
+    if (!mlir::isa<grow::ParamOp, grow::StateOp>(op))
       continue;
+    std::string name = mlir::SymbolTable::getSymbolName(&op).str();
+    const StoredTensor &tensor = *store.find(name);
     items.push_back(itemOf(name, tensor.shape, *tensor.values));
     if (tensor.kind != StoredTensor::Kind::Parameter)
       continue;

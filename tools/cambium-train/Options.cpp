@@ -170,6 +170,10 @@ void addCheckpointFlags(CLI::App &app, Options &options, Texts &texts) {
                  "Go on from a checkpoint, with its network; the same\n"
                  "flags give the run that was not interrupted")
       ->type_name("FILE");
+  app.add_option("--export", options.exported,
+                 "At the end, the network for inference with its\n"
+                 "branches collapsed (safetensors)")
+      ->type_name("FILE");
 }
 
 void addScheduleFlags(CLI::App &app, Options &options, Texts &texts) {

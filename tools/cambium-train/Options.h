@@ -43,8 +43,8 @@ struct Options {
   bool onPlateau = false;
   PlateauRule plateau;
 
-  /// Checkpoint files; empty for none.
-  std::string save, resume;
+  /// Checkpoint files, and that of the network for inference; empty for none.
+  std::string save, resume, exported;
   Span saveEvery = {1.0, true};
 
   std::optional<float> learningRate;

@@ -84,8 +84,9 @@ void TrainingRun::prepare() {
   // Before the training, not after it, is the time to learn that the folder
   // cannot be written.
   writeReport(record, options.output);
-  if (!options.save.empty())
-    AtomicFile probe(options.save);
+  for (const std::string &path : {options.save, options.exported})
+    if (!path.empty())
+      AtomicFile probe(path);
 }
 
 void TrainingRun::load() {
@@ -329,6 +330,8 @@ void TrainingRun::train() {
   record.interrupted = notedSignal() != 0;
   if (saveEvery > 0)
     save(/*atEnd=*/true);
+  if (!options.exported.empty())
+    trainer->exportInference(options.exported);
 }
 
 std::string TrainingRun::finish() {

@@ -18,6 +18,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <random>
 
@@ -198,6 +199,32 @@ TEST(CudaTrainer, SetsParametersAndTheirSums) {
   }
   expectClose(cuda.predict(batch.inputs()).data,
               host.predict(batch.inputs()).data, 1e-4, "outputs");
+}
+
+TEST(CudaTrainer, CheckpointsGoOnHereAndOnTheHost) {
+  std::string path = ::testing::TempDir() + "cuda-checkpoint.safetensors";
+  Trainer trainer(makeNetwork(), on(Target::cuda()));
+  auto train = [](Trainer &each, unsigned first) {
+    std::vector<float> losses;
+    for (unsigned step = first; step < first + 2; ++step) {
+      Batch batch = smallBatch(3, step);
+      losses.push_back(each.step(batch.inputs(), batch.targets()));
+    }
+    return losses;
+  };
+  std::string group = trainer.addGroup({"late", AdamW{}, 2e-3f});
+  trainer.grow({"linear", 1, group, Init::kaiming()});
+  train(trainer, 0);
+  trainer.save(path);
+  Trainer cuda = Trainer::load(path, on(Target::cuda()));
+  Trainer host = Trainer::load(path, on(Target::host(1)));
+  expectSameParameters(cuda, trainer, 0.0);
+  expectSameParameters(host, trainer, 0.0);
+  std::vector<float> losses = train(trainer, 2);
+  EXPECT_EQ(train(cuda, 2), losses);
+  EXPECT_EQ(allBits(cuda), allBits(trainer));
+  expectClose(train(host, 2), losses, 1e-4, "losses");
+  std::remove(path.c_str());
 }
 
 TEST(CudaTrainer, MemoryIsThePlans) {
