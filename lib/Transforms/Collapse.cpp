@@ -61,7 +61,8 @@ private:
   SmallVector<TermGroup> groupTerms(AddOp root, ArrayRef<Term> terms);
   bool joinGroup(AddOp root, TermGroup &group, size_t index,
                  ArrayRef<Term> terms);
-  void remarkApart(const Term &term, const Term &other, const Refusal &refusal);
+  void remarkApart(const Term &term, const Term &other,
+                   const CollapseRefusal &refusal);
   void rebuildSum(AddOp root, ArrayRef<Term> terms, ArrayRef<TermGroup> groups);
 
   Block &block;
@@ -183,7 +184,7 @@ void BlockCollapser::keepMap(MapOp map) {
   int64_t branches = map.getBranches();
   if (branches == 0)
     return;
-  const Refusal &refusal = analysis.getRefusal();
+  const CollapseRefusal &refusal = analysis.getRefusal();
   InFlightDiagnostic remark = map.emitRemark();
   remark << "'" << map.getName() << "': " << branches
          << (branches == 1 ? " branch" : " branches")
@@ -242,7 +243,7 @@ bool BlockCollapser::joinGroup(AddOp root, TermGroup &group, size_t index,
 
 /// Says why two maps that are added stay two layers, where that is not obvious.
 void BlockCollapser::remarkApart(const Term &term, const Term &other,
-                                 const Refusal &refusal) {
+                                 const CollapseRefusal &refusal) {
   auto map = term.value.getDefiningOp<MapOp>();
   auto otherMap = other.value.getDefiningOp<MapOp>();
   if (!map || !otherMap || term.form->input != other.form->input ||

@@ -46,7 +46,7 @@ struct AffineForm {
 };
 
 /// Why an operation has no affine form. `op` stops it, if it is one operation.
-struct Refusal {
+struct CollapseRefusal {
   std::string reason;
   mlir::Operation *op = nullptr;
 };
@@ -78,7 +78,7 @@ public:
   bool isAbsorbable(mlir::Value value) const;
 
   /// Why the last failure failed.
-  const Refusal &getRefusal() const { return refusal; }
+  const CollapseRefusal &getRefusal() const { return refusal; }
 
 private:
   /// A branch of a map whose body is being looked at.
@@ -125,7 +125,7 @@ private:
 
   mlir::Block &block;
   WeightSpace &weights;
-  Refusal refusal;
+  CollapseRefusal refusal;
   /// Operations looked at in a branch of an outermost map so far.
   int64_t visits = 0;
 };
