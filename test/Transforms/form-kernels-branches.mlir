@@ -1,6 +1,7 @@
 // A fused map becomes a kernel that knows no number of branches, with what
 // follows the sum as its epilogue. A map of two and a map of three branches
-// launch the same kernel: growth compiles nothing.
+// launch the same kernel, whatever their channels, where the same tiles suit both:
+// growth compiles nothing.
 
 // RUN: cambium-opt %s --grow-form-kernels | FileCheck %s
 // RUN: cambium-opt %s --grow-form-kernels=conv-algorithm=winograd \
@@ -31,21 +32,21 @@ func.func @two(%x: tensor<?x8x8x4xf32>, %r: tensor<?x8x8x6xf32>,
 
 // CHECK-LABEL: func.func @three(
 // CHECK-NEXT:    grow.launch @fused_map({{.*}}) branches 3
-func.func @three(%x: tensor<?x4x4x1xf32>, %r: tensor<?x4x4x3xf32>,
+func.func @three(%x: tensor<?x8x8x1xf32>, %r: tensor<?x8x8x3xf32>,
                  %w: tensor<3x3x1x3xf32>, %b: tensor<3xf32>)
-    -> (tensor<?x4x4x3xf32>, tensor<?x4x4x3xi1>) {
+    -> (tensor<?x8x8x3xf32>, tensor<?x8x8x3xi1>) {
   %y, %s:3 = grow.fused_map branches 3 (%x) over (%w, %b, %w, %b, %w, %b) join (sum, each)
-      : (tensor<?x4x4x1xf32>, tensor<3x3x1x3xf32>, tensor<3xf32>, tensor<3x3x1x3xf32>, tensor<3xf32>, tensor<3x3x1x3xf32>, tensor<3xf32>)
-        -> (tensor<?x4x4x3xf32>, tensor<?x4x4x3xi1>, tensor<?x4x4x3xi1>, tensor<?x4x4x3xi1>) {
-  ^bb0(%in: tensor<?x4x4x1xf32>, %wi: tensor<3x3x1x3xf32>, %bi: tensor<3xf32>):
-    %c = grow.conv2d %in, %wi padding [1, 1] : (tensor<?x4x4x1xf32>, tensor<3x3x1x3xf32>) -> tensor<?x4x4x3xf32>
-    %z = grow.bias_add %c, %bi : (tensor<?x4x4x3xf32>, tensor<3xf32>) -> tensor<?x4x4x3xf32>
-    %q = grow.relu %z : tensor<?x4x4x3xf32>
-    %s = grow.sign_bits %z : tensor<?x4x4x3xf32> -> tensor<?x4x4x3xi1>
-    grow.yield %q, %s : tensor<?x4x4x3xf32>, tensor<?x4x4x3xi1>
+      : (tensor<?x8x8x1xf32>, tensor<3x3x1x3xf32>, tensor<3xf32>, tensor<3x3x1x3xf32>, tensor<3xf32>, tensor<3x3x1x3xf32>, tensor<3xf32>)
+        -> (tensor<?x8x8x3xf32>, tensor<?x8x8x3xi1>, tensor<?x8x8x3xi1>, tensor<?x8x8x3xi1>) {
+  ^bb0(%in: tensor<?x8x8x1xf32>, %wi: tensor<3x3x1x3xf32>, %bi: tensor<3xf32>):
+    %c = grow.conv2d %in, %wi padding [1, 1] : (tensor<?x8x8x1xf32>, tensor<3x3x1x3xf32>) -> tensor<?x8x8x3xf32>
+    %z = grow.bias_add %c, %bi : (tensor<?x8x8x3xf32>, tensor<3xf32>) -> tensor<?x8x8x3xf32>
+    %q = grow.relu %z : tensor<?x8x8x3xf32>
+    %s = grow.sign_bits %z : tensor<?x8x8x3xf32> -> tensor<?x8x8x3xi1>
+    grow.yield %q, %s : tensor<?x8x8x3xf32>, tensor<?x8x8x3xi1>
   }
-  %t = grow.add %y, %r : tensor<?x4x4x3xf32>
-  return %t, %s#1 : tensor<?x4x4x3xf32>, tensor<?x4x4x3xi1>
+  %t = grow.add %y, %r : tensor<?x8x8x3xf32>
+  return %t, %s#1 : tensor<?x8x8x3xf32>, tensor<?x8x8x3xi1>
 }
 
 // What a map gives for each branch comes branch by branch.

@@ -174,9 +174,11 @@ public:
         outputC(spec.kind == ContractionSpec::Kind::BackwardData ? e.inC
                                                                  : e.outC),
         sourceW(forward ? e.inW : e.outW), outputW(forward ? e.outW : e.inW),
-        known(sourceC > 0 && outputC > 0 && sourceW > 0 && outputW > 0),
-        columns(planColumns(spec)) {
-    countTaps();
+        known(sourceC > 0 && outputC > 0 && sourceW > 0 && outputW > 0 &&
+              spec.kernelW <= widest),
+        columns(known ? planColumns(spec) : ColumnPlan()) {
+    if (known)
+      countTaps();
   }
 
   double cost(const Candidate &candidate, TileOrder order) const {
@@ -191,6 +193,9 @@ public:
   bool knowsExtents() const { return known; }
 
 private:
+  /// Taps of wider windows are not counted one by one: their filters may be
+  /// more than memory holds, which is told when they are allocated.
+  static constexpr int64_t widest = 1024;
   /// Columns: addresses of rows far apart cost as much as so many products.
   static constexpr double columnSetup = 20;
   /// Moving a float costs as much as so many products, by what moves it: copied
