@@ -254,11 +254,11 @@ public:
     sums.emit(
         e,
         [&](I64 channel, Value mask) {
-          Value average = e.widen(e.k.load(e.buffers[mean], channel, mask));
+          Value average = e.k.load(e.buffers[mean], channel, mask);
           return [this, &e, mask, average](I64 offset) -> Values {
-            Value x = e.widen(e.k.load(e.buffers[input], offset, mask));
+            Value x = e.k.load(e.buffers[input], offset, mask);
             Value dy = e.widen(e.k.load(e.buffers[gradient], offset, mask));
-            return {dy, e.mul(dy, e.sub(x, average))};
+            return {dy, e.mul(dy, e.widen(e.sub(x, average)))};
           };
         },
         [&](I64 channel, Value mask, Values totals) {
