@@ -118,9 +118,9 @@ public:
   using Notes = std::map<std::string, std::string>;
 
   /// Replaces the file by everything that the next steps and growths depend on:
-  /// the network as grown, values, optimizer state, counts of updates, rates and
-  /// the seed, as safetensors (docs/Checkpoints.md). The path has the old file
-  /// or the new one, whenever the process ends.
+  /// the network as grown, values, optimizer state, counts of updates, rates
+  /// and the seed, as safetensors (docs/Checkpoints.md). The path has the old
+  /// file or the new one, whenever the process ends.
   void save(const std::string &path, const Notes &notes = {}) const;
   /// A trainer that goes on where the saved one was, bit for bit if target and
   /// compile options are the same; the seed is the saved one. `notes` receives
